@@ -1,0 +1,245 @@
+import { z } from 'zod'
+import type { LabErrorJson } from './errors.ts'
+
+/** Limits of a method's damage; each is in the unit of the metric, null = not part of the gate. */
+export const gateSpec = z
+  .object({
+    /** Δ ln PPL: upper bound of the interval must lie below. */
+    lnRatio: z.number().positive().nullable(),
+    /** Mean KL in nats: upper bound of the interval must lie below. */
+    klMean: z.number().positive().nullable(),
+    /** 99th percentile of KL in nats: the measured value must lie below. */
+    klP99: z.number().positive().nullable(),
+    /** ΔPPL: upper bound of the interval must lie below. The origin's gate. */
+    deltaPerplexity: z.number().positive().nullable(),
+  })
+  .strict()
+export type GateSpec = z.infer<typeof gateSpec>
+
+/** A sweep as it is asked for. What is `auto` is decided by the plan and recorded there. */
+export const runSpec = z
+  .object({
+    schema: z.literal('kvlab.spec/1'),
+    /** A model folder or `demo`. */
+    model: z.string().min(1),
+    /** A text file, a folder of text files, or `demo`. */
+    data: z.string().min(1),
+    join: z.enum(['file', 'hf-rows', 'documents']),
+    bos: z.enum(['model', 'always', 'never']),
+    mode: z.literal('handoff'),
+    contextLength: z.int().min(4).max(1_048_576),
+    prefixLength: z.int().min(1),
+    /** Tokens from the start of one window to the start of the next. */
+    advance: z.int().min(1),
+    windows: z.union([z.int().min(1), z.literal('all')]),
+    methods: z.array(z.string().min(1)).min(1).max(1000),
+    batch: z.union([z.int().min(1).max(256), z.literal('auto')]),
+    threads: z.union([z.int().min(1).max(256), z.literal('auto')]),
+    provider: z.literal('cpu'),
+    /** Bytes the sweep may hold beside the model, or `auto`. */
+    memoryBudget: z.union([z.int().min(1), z.literal('auto')]),
+    gate: gateSpec,
+    /** Confidence level of all intervals, two-sided. */
+    level: z.number().gt(0.5).lt(1),
+    /** Seed of the bootstrap, the only random thing in a run. */
+    seed: z.int().min(0),
+    /** Keep every window's KV files, not only the first window's. */
+    keepKv: z.boolean(),
+  })
+  .strict()
+export type RunSpec = z.infer<typeof runSpec>
+
+/** Mean with the bounds of its two-sided interval at `level`; `standardError` is the cluster-robust one. */
+export type Interval = { mean: number; low: number; high: number; standardError: number; level: number }
+/** A rate with the same kind of interval. */
+export type RateInterval = { rate: number; low: number; high: number }
+
+export type DepthBucket = { from: number; to: number; tokens: number; klMean: number; lnRatio: number }
+
+export type Quality = {
+  tokens: number
+  clusters: number
+  perplexity: number
+  lnRatio: Interval
+  /** PPL_ref (ratio - 1), the interval carried over from lnRatio. */
+  deltaPerplexity: Interval
+  kl: Interval & { median: number; p90: number; p99: number; p999: number; max: number; topPercentShare: number; shareOfWrongCache: number | null }
+  flips: RateInterval
+  deltaP: { mean: number; rms: number }
+  byDepth: DepthBucket[]
+}
+
+/** Sizes of one stream of one method, summed over windows. `entropyBound`: order-0 Shannon bound of the raw bytes. */
+export type StreamBytes = { raw: number; coded: number; entropyBound: number }
+export type MethodBytes = {
+  /** The cache at F16. */
+  original: number
+  /** The cache at the model's own dtype. */
+  originalOwn: number
+  /** Whole KV files. */
+  encoded: number
+  ratio: number
+  bitsPerValue: number
+  header: number
+  streams: Record<string, StreamBytes>
+}
+
+/** F16 bytes of cache handled per second, whole files, over windows. */
+export type SpeedQuantiles = { p50: number; p95: number; unit: 'bytes of F16 per second' }
+export type MethodSpeed = { encode: SpeedQuantiles; decode: SpeedQuantiles; implementation: string; threads: number }
+
+/** Error of one layer of one side over all windows. `nrmse` is RMSE over the RMS of the original; null SNR means no error at all. */
+export type TensorError = { layer: number; side: 'key' | 'value'; rmse: number; nrmse: number | null; snrDb: number | null; cosine: number | null; maxError: number }
+
+export type GateRule = { metric: keyof GateSpec; limit: number; value: number; low: number | null; high: number | null; outcome: Outcome; moreTokens: number | null }
+export type Outcome = 'pass' | 'fail' | 'inconclusive'
+/** `withheld` names the control whose failure takes the verdict away; outcome is null then. */
+export type Verdict = { outcome: Outcome | null; rules: GateRule[]; withheld: string | null }
+
+export type TrialStatus = 'done' | 'failed' | 'partial'
+export type Trial = {
+  method: string
+  status: TrialStatus
+  reason: LabErrorJson | null
+  quality: Quality | null
+  bytes: MethodBytes | null
+  speed: MethodSpeed | null
+  tensors: TensorError[]
+  verdict: Verdict | null
+}
+
+export type Controls = {
+  /** Windows on which the controls ran. */
+  windows: number
+  /** `none` through the file and back: equal bits, KL exactly 0, no flips. */
+  identity: { klMax: number; flips: number; equalBits: boolean; passed: boolean }
+  /** The reference scored again with another batch size: the floor. */
+  aa: { klMean: number; klMax: number; batch: number; passed: boolean }
+  /** Another window's prefix injected: how much this model on this text reads its cache at all. `needed`: the mean KL it must exceed for verdicts. */
+  wrongCache: { klMean: number; low: number; needed: number; passed: boolean }
+}
+
+export type Protocol = {
+  mode: 'handoff'
+  contextLength: number
+  prefixLength: number
+  block: number | null
+  advance: number
+  bos: RunSpec['bos']
+  bosApplied: boolean
+  join: RunSpec['join']
+  windows: number
+  scoredTokens: number
+  /** SHA-256 of the canonical JSON of all fields above but `windows` and `scoredTokens`, and of the text's token ids. */
+  fingerprint: string
+}
+
+export type ModelFacts = {
+  name: string
+  folder: string
+  revision: string | null
+  files: { path: string; sha256: string; bytes: number }[]
+  weights: string | null
+  kvDtype: 'F32' | 'F16'
+  layers: number
+  kvHeads: number
+  headDim: number
+  vocab: number
+  rope: { theta: number | null; scaling: string | null }
+  tokenizerSha256: string
+}
+export type DataFacts = { name: string; textSha256: string; tokenIdsSha256: string; tokens: number; documents: number }
+
+export type RunStatus = 'running' | 'done' | 'cancelled' | 'interrupted' | 'failed'
+/** `result.json`, schema kvlab.run/1. */
+export type RunResult = {
+  schema: 'kvlab.run/1'
+  id: string
+  createdAt: string
+  status: RunStatus
+  reason: LabErrorJson | null
+  protocol: Protocol
+  model: ModelFacts
+  data: DataFacts
+  engine: { version: string; commit: string | null; onnxruntime: string; node: string; provider: 'cpu'; threads: number; batch: number }
+  machine: { cpu: string; cores: number; memoryBytes: number; os: string }
+  gate: GateSpec
+  baseline: { nll: number; perplexity: number; standardError: number; tokens: number } | null
+  controls: Controls | null
+  trials: Trial[]
+  warnings: string[]
+  timing: { totalSeconds: number; inferenceSeconds: number; encodeSeconds: number; decodeSeconds: number; scoreSeconds: number; otherSeconds: number }
+}
+
+/** What a sweep will do, before it does it. Seconds and bytes are estimates and say so. */
+export type RunPlan = {
+  protocol: Protocol
+  model: ModelFacts
+  data: DataFacts
+  methods: string[]
+  /** Requested methods that will not run, and why. */
+  skipped: { method: string; reason: LabErrorJson }[]
+  cells: number
+  passes: number
+  scoredTokens: number
+  batch: number
+  threads: number
+  /** Largest Δ ln PPL half-width expected for a method of 8-bit class, from a per-token deviation of 0.055 (llama.cpp's published errors); an estimate. */
+  resolvableLnRatio: number
+  estimate: { memoryBytes: number; diskBytes: number; seconds: number | null }
+  warnings: string[]
+}
+
+/** A method's state while the sweep runs. Intervals are cluster-robust normal ones, exact bootstrap comes with the result. */
+export type LiveTrial = { method: string; status: 'waiting' | 'running' | 'failed'; reason: LabErrorJson | null; tokens: number; lnRatio: Interval | null; klMean: Interval | null; flipRate: number | null; bitsPerValue: number | null }
+
+export type RunEvent =
+  | { type: 'snapshot'; snapshot: RunSnapshot }
+  | { type: 'planned'; at: string; plan: RunPlan }
+  /** Absolute, so that it may be coalesced. */
+  | { type: 'progress'; phase: string; done: number; total: number; secondsLeft: number | null; tokensPerSecond: number | null }
+  | { type: 'live'; baseline: { perplexity: number; tokens: number } | null; trials: LiveTrial[] }
+  | { type: 'trial'; at: string; trial: Trial }
+  | { type: 'warning'; at: string; text: string }
+  | { type: 'finished'; at: string; status: RunStatus; reason: LabErrorJson | null; folder: string; result: RunResult | null }
+
+/** All a watcher needs; built by `apply` from events, in the engine and in every client alike. */
+export type RunSnapshot = {
+  id: string
+  status: RunStatus
+  plan: RunPlan | null
+  progress: { phase: string; done: number; total: number; secondsLeft: number | null; tokensPerSecond: number | null } | null
+  baseline: { perplexity: number; tokens: number } | null
+  live: LiveTrial[]
+  trials: Trial[]
+  warnings: string[]
+  reason: LabErrorJson | null
+  result: RunResult | null
+}
+
+/** The state before any event. */
+export function emptySnapshot(id: string): RunSnapshot {
+  return { id, status: 'running', plan: null, progress: null, baseline: null, live: [], trials: [], warnings: [], reason: null, result: null }
+}
+
+/** The pure fold: the snapshot after `event`. */
+export function apply(snapshot: RunSnapshot, event: RunEvent): RunSnapshot {
+  switch (event.type) {
+    case 'snapshot':
+      return event.snapshot
+    case 'planned':
+      return { ...snapshot, plan: event.plan }
+    case 'progress': {
+      const { type: _, ...progress } = event
+      return { ...snapshot, progress }
+    }
+    case 'live':
+      return { ...snapshot, baseline: event.baseline, live: event.trials }
+    case 'trial':
+      return { ...snapshot, trials: [...snapshot.trials.filter((trial) => trial.method !== event.trial.method), event.trial] }
+    case 'warning':
+      return { ...snapshot, warnings: [...snapshot.warnings, event.text] }
+    case 'finished':
+      return { ...snapshot, status: event.status, reason: event.reason, result: event.result }
+  }
+}

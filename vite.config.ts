@@ -1,0 +1,34 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+/**
+ * The Node build: `out/cli.js`, `out/engine.js` and `out/bench.js`.
+ * @huggingface/transformers is bundled lean: only its tokenizer and config classes are used, so sharp is replaced by a stub
+ * and onnxruntime-web drops out; native packages stay external.
+ */
+export default defineConfig({
+  resolve: { alias: { sharp: at('./core/evaluation/no-sharp.ts') } },
+  ssr: { noExternal: ['@huggingface/transformers', '@huggingface/tokenizers', '@huggingface/jinja'], target: 'node' },
+  build: {
+    ssr: true,
+    target: 'node20',
+    outDir: 'out',
+    emptyOutDir: true,
+    sourcemap: false,
+    minify: false,
+    rollupOptions: {
+      input: { cli: at('./core/cli/main.ts'), engine: at('./core/host/child.ts'), bench: at('./bench/main.ts') },
+      external: ['onnxruntime-node', 'onnxruntime-common', 'lz4-napi'],
+      output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
+    },
+  },
+  test: {
+    include: ['core/**/*.test.ts', 'test/**/*.test.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+})
