@@ -10,10 +10,18 @@ export type AnyParams = { readonly [name: string]: number | boolean }
 
 export type QuantizerInfo = { id: string; label: string; source: string; lossy: boolean; params: ParamDefs }
 export type CodecInfo = { id: string; label: string; source: string; params: ParamDefs }
+/** `option` of a transform is its id; an int parameter is written behind it: `hadamard`, `sparse50`. */
+export type TransformInfo = { id: string; label: string; source: string; params: ParamDefs }
 /** What the parser knows of the registries. */
-export type MethodCatalog = { readonly quantizers: readonly QuantizerInfo[]; readonly codecs: readonly CodecInfo[] }
+export type MethodCatalog = {
+  readonly quantizers: readonly QuantizerInfo[]
+  readonly transforms: readonly TransformInfo[]
+  readonly codecs: readonly CodecInfo[]
+}
 
-export type SideSpec = { readonly quantizer: string; readonly params: AnyParams }
+export type TransformSpec = { readonly id: string; readonly params: AnyParams }
+/** How keys or values are encoded: transforms in the registry's order, then the quantizer; decoding undoes them backwards. */
+export type SideSpec = { readonly quantizer: string; readonly params: AnyParams; readonly transforms: readonly TransformSpec[] }
 /** Kept in full precision: the first `sinks` and last `recent` tokens of the cache, and whole `layers` (negative counts from the end). */
 export type KeepSpec = { readonly sinks: number; readonly recent: number; readonly layers: readonly number[] }
 export type CodecSpec = { readonly id: string; readonly params: AnyParams }
