@@ -30,5 +30,7 @@ export default defineConfig({
     hookTimeout: 240_000,
     pool: 'forks',
     maxWorkers: 2,
+    globalSetup: ['test/build.ts'],
+    reporters: process.env['KVLAB_TEST_REPORT'] ? ['default', ['json', { outputFile: process.env['KVLAB_TEST_REPORT'] }]] : ['default'],
   },
 })

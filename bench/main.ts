@@ -1,0 +1,22 @@
+import { existsSync } from 'node:fs'
+import { benchCodecs } from './codecs.ts'
+import { benchKernels } from './kernels.ts'
+import { benchSweep } from './sweep.ts'
+
+/**
+ * `npm run bench [-- kernels|codecs|sweep]`: where the time goes. Figures are of this machine at this moment: compare ratios within one run.
+ * The larger model is measured where its folder stands beside the checkout.
+ */
+const LARGE_MODEL = '../shared/models/SmolLM2-135M-Instruct'
+const LARGE_TEXT = '../shared/data/wikitext-2-raw-v1/wiki.test.raw'
+
+const wanted = process.argv.slice(2)
+const runs = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
+
+if (runs('kernels')) benchKernels()
+if (runs('codecs')) benchCodecs()
+if (runs('sweep')) {
+  await benchSweep({ model: 'demo', data: 'demo', contextLength: 64, prefixLength: 32, windows: 100 })
+  if (existsSync(LARGE_MODEL)) await benchSweep({ model: LARGE_MODEL, data: existsSync(LARGE_TEXT) ? LARGE_TEXT : 'demo', contextLength: 512, prefixLength: 256, windows: 4 })
+  else console.log(`sweep of the larger model left out: ${LARGE_MODEL} is not there`)
+}

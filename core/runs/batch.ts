@@ -1,0 +1,95 @@
+import { LabError } from '#core/contract/errors.ts'
+import type { KvCache } from '#core/kv/cache.ts'
+import { f16Bytes } from '#core/kv/cache.ts'
+import { referenceOf } from '#core/evaluation/handoff.ts'
+import type { ModelSession, Past } from '#core/evaluation/session.ts'
+
+export type BatchChoice = {
+  /** Rows of a pass. */
+  readonly size: number
+  /** Rows of the A/A pass: not `size` of the reference's own pass, 1, where the graph allows it. */
+  readonly aaSize: number
+  /** Wall seconds of one row, measured. */
+  readonly secondsPerRow: number
+  /** Peak beside the model, estimated from the shapes. */
+  readonly memoryBytes: number
+  readonly warnings: string[]
+}
+
+/** A larger batch is taken only if a row gets at least this much cheaper: below it the gain is noise and the memory is wasted. */
+const WORTHWHILE = 0.97
+/** Rows beyond this have never been measured to pay on a CPU. */
+const MAX_BATCH = 16
+/** Logits of two batch sizes that differ by more than this come from a graph that cannot batch with a past. */
+const SAME_LOGITS = 1e-2
+
+/** Bytes a sweep holds beside the model with `batch` rows: reference logits and probabilities, logits and pasts of the rows, two caches. */
+export function sweepMemory(session: ModelSession, contextLength: number, prefixLength: number, batch: number): number {
+  const { layers, kvHeads, headDim, vocab, kvDtype } = session.info
+  const suffix = contextLength - prefixLength
+  const cache = 2 * f16Bytes({ layers, kvHeads, headDim, tokens: prefixLength, dtype: kvDtype })
+  const suffixCache = (cache / prefixLength) * suffix
+  return 8 * suffix * vocab + batch * (4 * suffix * vocab + 2 * cache + suffixCache) + 4 * cache
+}
+
+/**
+ * The batch size by measurement on the first window: 1, 2, 4, … while a row gets cheaper, within `budget` bytes and `rows` (the most a
+ * pass can use). A given size is checked, not measured against others. A graph that refuses a batch with a past, or computes other
+ * logits in one, runs at 1.
+ */
+export async function chooseBatch(session: ModelSession, window: Uint32Array, prefixLength: number, asked: number | 'auto', budget: number, rows: number): Promise<BatchChoice> {
+  const memory = (batch: number): number => sweepMemory(session, window.length, prefixLength, batch)
+  if (memory(1) > budget) {
+    throw new LabError('INVALID_INPUT', `one row needs about ${Math.ceil(memory(1) / 1e6)} MB beside the model, over the budget of ${Math.floor(budget / 1e6)} MB: raise --memory or shorten --context`)
+  }
+  const prefix = await session.prefill(window.subarray(0, prefixLength))
+  const suffix = window.subarray(prefixLength)
+  const timeRow = async (batch: number): Promise<{ seconds: number; logits: Float32Array }> => {
+    const past = session.past(batch, prefixLength)
+    for (let row = 0; row < batch; row++) fill(past, row, prefix)
+    const began = performance.now()
+    const logits = await session.logits(past, suffix, batch)
+    const seconds = (performance.now() - began) / 1000 / batch
+    const last = logits.data.slice(-session.info.vocab)
+    logits.release()
+    return { seconds, logits: last }
+  }
+
+  // The first pass warms the graph; the second also counts what scoring costs.
+  await referenceOf(session, prefix, suffix)
+  const began = performance.now()
+  await referenceOf(session, prefix, suffix)
+  const scoring = (performance.now() - began) / 1000
+  const single = await timeRow(1)
+  const warnings: string[] = []
+  const tryBatch = async (size: number): Promise<number | null> => {
+    if (memory(size) > budget) return null
+    const tried = await timeRow(size).catch((error: unknown) => (error instanceof LabError ? null : Promise.reject(error)))
+    return tried === null || farApart(tried.logits, single.logits) ? null : tried.seconds
+  }
+  const pair = await tryBatch(2)
+  const choice = { size: 1, seconds: single.seconds }
+  if (asked === 'auto') {
+    for (let size = 2, seconds = pair; seconds !== null && seconds < choice.seconds * WORTHWHILE; seconds = size <= Math.min(rows, MAX_BATCH) ? await tryBatch(size) : null) {
+      Object.assign(choice, { size, seconds })
+      size *= 2
+    }
+  } else if (asked > 1) {
+    const size = Math.min(asked, rows)
+    const seconds = await tryBatch(size)
+    if (seconds === null) warnings.push(`a batch of ${size} does not fit into memory or this graph cannot score it with a past: 1 is used`)
+    else Object.assign(choice, { size, seconds })
+  }
+  const aaSize = choice.size > 1 ? choice.size : pair === null ? 1 : 2
+  return { size: choice.size, aaSize, secondsPerRow: choice.seconds + Math.max(0, scoring - single.seconds), memoryBytes: memory(Math.max(choice.size, aaSize)), warnings }
+}
+
+/** Copy a cache into one row of a batch. */
+export function fill(past: Past, row: number, cache: KvCache): void {
+  const target = past.row(row)
+  for (const side of ['key', 'value'] as const) cache[side].forEach((values, layer) => target[side][layer]?.set(values))
+}
+
+function farApart(a: Float32Array, b: Float32Array): boolean {
+  return a.some((value, i) => !(Math.abs(value - (b[i] ?? NaN)) <= SAME_LOGITS))
+}

@@ -1,0 +1,155 @@
+import { availableParallelism, totalmem } from 'node:os'
+import { toLabErrorJson, LabError, type LabErrorJson } from '#core/contract/errors.ts'
+import type { Method } from '#core/contract/method.ts'
+import type { DataFacts, ModelFacts, Protocol, RunPlan, RunSpec } from '#core/contract/run.ts'
+import { openSession, type ModelSession } from '#core/evaluation/session.ts'
+import { loadTokenizer } from '#core/evaluation/tokenizer.ts'
+import { planWindows, tokenIdsSha256, tokenStreams } from '#core/evaluation/windows.ts'
+import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
+import { checkMethod, nominalBits, readMethod } from '#core/kv/methods.ts'
+import { findModel, modelFacts, type ModelFolder } from '#core/library/models.ts'
+import { loadText } from '#core/library/texts.ts'
+import { resolvableLnRatio } from '#core/statistics/planner.ts'
+import { chooseBatch, type BatchChoice } from './batch.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import { MAX_CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
+
+export type Progress = { phase: string; done: number; total: number }
+
+/** A sweep ready to run: the model is open and must be released. */
+export type Prepared = {
+  readonly spec: RunSpec
+  readonly plan: RunPlan
+  readonly session: ModelSession
+  /** Token ids of each window, contextLength each. */
+  readonly windows: readonly Uint32Array[]
+  /** Shape of one window's prefix. */
+  readonly shape: KvShape
+  readonly methods: ReadonlyMap<string, Method>
+  readonly batch: BatchChoice
+}
+
+/** Decisions that a resumed run takes over from its first start, so that it computes the same numbers. */
+export type Fixed = { readonly batch: number; readonly threads: number }
+
+/** Part of the machine's memory a sweep may use beside the model where nothing else is said. */
+const MEMORY_SHARE = 0.25
+
+/**
+ * Open the model, cut the text into windows, refuse what cannot run, measure the batch size, and say what the sweep will cost.
+ * Throws LabError for anything that makes the whole run impossible; single methods that cannot run are listed in `plan.skipped`.
+ */
+export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed): AsyncGenerator<Progress, Prepared> {
+  const steps = 4
+  yield { phase: 'reading the text', done: 0, total: steps }
+  const folder = await findModel(spec.model)
+  const text = await loadText(spec.data, spec.join)
+  signal.throwIfAborted()
+  yield { phase: 'tokenising', done: 1, total: steps }
+  const tokenizer = await loadTokenizer(folder)
+  const bosApplied = spec.bos === 'always' || (spec.bos === 'model' && tokenizer.addsBos)
+  if (spec.bos === 'always' && tokenizer.bosId === null) throw new LabError('INVALID_INPUT', `${folder.name}: its tokenizer has no BOS token: use --bos model or --bos never`)
+  const bosId = bosApplied ? tokenizer.bosId : null
+  const streams = tokenStreams(text.documents.map((document) => tokenizer.encode(document)), bosId)
+  const windows = planWindows(streams, { contextLength: spec.contextLength, advance: spec.advance, bosId, windows: spec.windows })
+  if (windows.length < 2) throw new LabError('TEXT_TOO_SHORT', `${spec.data}: only one window of ${spec.contextLength} tokens: intervals need at least 2, give a longer text or a shorter --context`)
+  const data: DataFacts = {
+    name: text.name,
+    textSha256: text.textSha256,
+    tokenIdsSha256: tokenIdsSha256(streams),
+    tokens: streams.reduce((sum, ids) => sum + ids.length, 0),
+    documents: text.documents.length,
+  }
+  signal.throwIfAborted()
+
+  yield { phase: 'loading the model', done: 2, total: steps }
+  const threads = fixed?.threads ?? (spec.threads === 'auto' ? availableParallelism() : spec.threads)
+  const session = await openSession(folder, { threads })
+  try {
+    const model = await modelFacts(folder, session.info)
+    signal.throwIfAborted()
+    const shape: KvShape = { layers: session.info.layers, kvHeads: session.info.kvHeads, tokens: spec.prefixLength, headDim: session.info.headDim, dtype: session.info.kvDtype }
+    const { methods, skipped } = runnable(spec.methods, shape)
+    yield { phase: 'measuring the batch size', done: 3, total: steps }
+    const scored = spec.contextLength - spec.prefixLength - 1
+    const first = windows[0] ?? new Uint32Array()
+    const budget = spec.memoryBudget === 'auto' ? Math.floor(totalmem() * MEMORY_SHARE) : spec.memoryBudget
+    const batch = await chooseBatch(session, first, spec.prefixLength, fixed?.batch ?? spec.batch, Math.min(budget, Number.MAX_SAFE_INTEGER), methods.size + 2)
+    const warnings = [...batch.warnings, ...skipped.map(({ method, reason }) => `${method} will not run: ${reason.message}`)]
+    if (windows.length < 20) warnings.push(`only ${windows.length} windows: intervals from fewer than 20 clusters are too narrow, add windows`)
+    if (typeof spec.windows === 'number' && windows.length < spec.windows) warnings.push(`the text has ${windows.length} windows, fewer than the ${spec.windows} asked for`)
+    const protocol: Protocol = {
+      mode: spec.mode,
+      contextLength: spec.contextLength,
+      prefixLength: spec.prefixLength,
+      block: null,
+      advance: spec.advance,
+      bos: spec.bos,
+      bosApplied,
+      join: spec.join,
+      windows: windows.length,
+      scoredTokens: windows.length * scored,
+      fingerprint: '',
+    }
+    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], skipped, shape, batch, threads, warnings)
+    return { spec, plan, session, windows, shape, methods, batch }
+  } catch (error) {
+    await session.release()
+    throw error
+  }
+}
+
+/** The methods that this model's cache allows, and those it does not, each with its reason. Throws when none is left. */
+function runnable(requested: readonly string[], shape: KvShape): { methods: Map<string, Method>; skipped: { method: string; reason: LabErrorJson }[] } {
+  const methods = new Map<string, Method>()
+  const skipped: { method: string; reason: LabErrorJson }[] = []
+  for (const text of requested) {
+    try {
+      const method = readMethod(text)
+      checkMethod(method, shape)
+      methods.set(text, method)
+    } catch (error) {
+      skipped.push({ method: text, reason: toLabErrorJson(error) })
+    }
+  }
+  if (methods.size === 0) throw new LabError('INVALID_METHOD', `no method can run on this model: ${skipped.map(({ reason }) => reason.message).join('; ')}`)
+  return { methods, skipped }
+}
+
+function costs(
+  protocol: Protocol,
+  model: ModelFacts,
+  data: DataFacts,
+  methods: string[],
+  skipped: RunPlan['skipped'],
+  shape: KvShape,
+  batch: BatchChoice,
+  threads: number,
+  warnings: string[],
+): RunPlan {
+  let passes = 0
+  let rows = 0
+  for (let window = 0; window < protocol.windows; window++) {
+    const list = passesOf(window, protocol.windows, methods, batch.size, batch.aaSize)
+    passes += list.length
+    rows += rowsOf(list)
+  }
+  const kvFiles = methods.reduce((sum, method) => sum + (nominalBits(readMethod(method), shape) * f16Bytes(shape)) / 16, 0)
+  // A recorded score is about 45 characters a token, a line about 60 a tensor; the Parquet file holds 40 bytes a token.
+  const scoresBytes = protocol.scoredTokens * (methods.length + (3 * MAX_CONTROL_WINDOWS) / protocol.windows) * 85 + protocol.windows * methods.length * shape.layers * 2 * 60
+  return {
+    protocol,
+    model,
+    data,
+    methods,
+    skipped,
+    cells: methods.length * protocol.windows,
+    passes,
+    scoredTokens: protocol.scoredTokens,
+    batch: batch.size,
+    threads,
+    resolvableLnRatio: resolvableLnRatio(protocol.scoredTokens),
+    estimate: { memoryBytes: batch.memoryBytes, diskBytes: Math.round(scoresBytes + kvFiles), seconds: rows * batch.secondsPerRow },
+    warnings,
+  }
+}

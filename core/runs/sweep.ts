@@ -1,0 +1,232 @@
+import { toLabErrorJson, LabError } from '#core/contract/errors.ts'
+import { ErrorSums } from '#core/kv/metrics.ts'
+import { decodeKv, encodeKv, type EncodedKv } from '#core/kv/file.ts'
+import { readMethod } from '#core/kv/methods.ts'
+import { SIDES, type KvArrays, type KvCache } from '#core/kv/cache.ts'
+import { referenceOf, scoreRows } from '#core/evaluation/handoff.ts'
+import type { Past } from '#core/evaluation/session.ts'
+import type { Reference, TokenScores } from '#core/evaluation/score.ts'
+import { fill } from './batch.ts'
+import type { JournalLine, JournalRecord, Seconds, WindowScores } from './journal.ts'
+import type { Prepared } from './prepare.ts'
+import { passesOf, type Cell, type Pass } from './schedule.ts'
+import type { Tally } from './tally.ts'
+
+/** What one pass left: a line for the journal and the KV files that were encoded for it. */
+export type PassDone = { readonly line: JournalLine; readonly files: readonly { readonly method: string; readonly window: number; readonly bytes: Uint8Array }[] }
+
+const IDENTITY = 'none'
+
+/**
+ * Run all passes that `tally` does not hold yet, window by window: the prefix is prefilled once, encoded by every method to the bytes
+ * of a KV file, decoded from those bytes into a row of the batch, and the suffix is scored against the reference.
+ * The caller records each yielded line and adds it to the tally before it asks for the next.
+ * A method whose values or logits are not finite, or that its format cannot hold, becomes a failure record; the others go on.
+ */
+export async function* sweep(prepared: Prepared, tally: Tally, signal: AbortSignal): AsyncGenerator<PassDone, void> {
+  const worker = new WindowWorker(prepared, tally)
+  for (let window = 0; window < prepared.windows.length; window++) {
+    const methods = [...tally.methods].filter(([, method]) => method.failure === null || method.failure.window >= window).map(([text]) => text)
+    const passes = passesOf(window, prepared.windows.length, methods, prepared.batch.size, prepared.batch.aaSize)
+    const recorded = tally.passes[window] ?? new Set<number>()
+    if (passes.every((pass) => recorded.has(pass.index))) continue
+    await worker.begin(window)
+    for (const pass of passes) {
+      if (recorded.has(pass.index)) continue
+      signal.throwIfAborted()
+      yield await worker.run(pass)
+      // Lets messages in: a forward pass blocks the process.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}
+
+/** Holds what the passes of one window share. Buffers live as long as the sweep. */
+class WindowWorker {
+  readonly #prepared: Prepared
+  readonly #tally: Tally
+  readonly #pasts = new Map<number, Past>()
+  #window = -1
+  #prefix: KvCache | null = null
+  #before: { window: number; prefix: KvCache } | null = null
+  #reference: Reference | null = null
+  #spent: Seconds = noSeconds()
+
+  constructor(prepared: Prepared, tally: Tally) {
+    this.#prepared = prepared
+    this.#tally = tally
+  }
+
+  /** Prefill the window's prefix and score the reference; its record goes out with pass 0. */
+  async begin(window: number): Promise<void> {
+    if (this.#prefix) this.#before = { window: this.#window, prefix: this.#prefix }
+    this.#window = window
+    this.#spent = noSeconds()
+    await this.#timed(async () => {
+      this.#prefix = await this.#prefill(window)
+      this.#reference = await referenceOf(this.#prepared.session, this.#prefix, this.#suffix(), this.#past(1))
+    })
+  }
+
+  async run(pass: Pass): Promise<PassDone> {
+    const records: JournalRecord[] = []
+    const files: { method: string; window: number; bytes: Uint8Array }[] = []
+    await this.#timed(async () => {
+      if (pass.kind === 'reference') records.push({ kind: 'reference', nll: Array.from(this.#known().reference.nll) })
+      else if (pass.kind === 'aa') records.push(...(await this.#scoreAgain(pass.batch)))
+      else records.push(...(await this.#scoreCells(pass.cells, files)))
+    })
+    const line: JournalLine = { window: this.#window, pass: pass.index, records, seconds: this.#spent }
+    this.#spent = noSeconds()
+    return { line, files }
+  }
+
+  /** The reference in a batch of another size: what the arithmetic itself does to a score. */
+  async #scoreAgain(batch: number): Promise<JournalRecord[]> {
+    const { prefix, reference } = this.#known()
+    const past = this.#past(batch)
+    for (let row = 0; row < batch; row++) fill(past, row, prefix)
+    const scores = await scoreRows(this.#prepared.session, past, batch, this.#suffix(), reference)
+    const last = scores.at(-1)
+    if (!last || last instanceof LabError) throw last ?? new LabError('INTERNAL', 'a batch without rows')
+    return [{ kind: 'control', control: 'aa', scores: plain(last), equalBits: null, batch }]
+  }
+
+  async #scoreCells(cells: readonly Cell[], files: { method: string; window: number; bytes: Uint8Array }[]): Promise<JournalRecord[]> {
+    const { prefix, reference } = this.#known()
+    const failures: JournalRecord[] = []
+    // Encode first: a row that cannot be encoded leaves the batch before the batch is formed.
+    const encoded: { cell: Cell; file: EncodedKv | null; seconds: number }[] = []
+    for (const cell of cells) {
+      if (cell.kind === 'wrongCache') {
+        encoded.push({ cell, file: null, seconds: 0 })
+        continue
+      }
+      const text = cell.kind === 'method' ? cell.method : IDENTITY
+      const method = this.#prepared.methods.get(text) ?? readMethod(text)
+      const began = performance.now()
+      try {
+        const file = encodeKv(prefix, method, { model: this.#prepared.plan.model.name })
+        const seconds = (performance.now() - began) / 1000
+        this.#spent.encode += seconds
+        encoded.push({ cell, file, seconds })
+        if (cell.kind === 'method') files.push({ method: text, window: this.#window, bytes: file.bytes })
+      } catch (error) {
+        if (cell.kind !== 'method' || !(error instanceof LabError)) throw error
+        failures.push({ kind: 'failure', method: cell.method, reason: this.#named(error) })
+      }
+    }
+    if (encoded.length === 0) return failures
+
+    const past = this.#past(encoded.length)
+    const rows: { cell: Cell; record: (scores: WindowScores) => JournalRecord }[] = []
+    for (const [row, { cell, file, seconds: encodeSeconds }] of encoded.entries()) {
+      if (file === null) {
+        fill(past, row, await this.#otherPrefix())
+        rows.push({ cell, record: (scores) => ({ kind: 'control', control: 'wrongCache', scores, equalBits: null, batch: encoded.length }) })
+        continue
+      }
+      const target = past.row(row)
+      const began = performance.now()
+      decodeKv(file.bytes, target)
+      const decodeSeconds = (performance.now() - began) / 1000
+      this.#spent.decode += decodeSeconds
+      if (cell.kind === 'identity') {
+        const equalBits = sameBits(prefix, target)
+        rows.push({ cell, record: (scores) => ({ kind: 'control', control: 'identity', scores, equalBits, batch: encoded.length }) })
+      } else if (cell.kind === 'method') {
+        const errors = errorSums(prefix, target)
+        const bytes = { encoded: file.bytes.length, header: file.header, streams: file.streams }
+        rows.push({ cell, record: (scores) => ({ kind: 'cell', method: cell.method, scores, bytes, encodeSeconds, decodeSeconds, errors }) })
+      }
+    }
+    const scores = await scoreRows(this.#prepared.session, past, rows.length, this.#suffix(), reference)
+    const records = rows.map(({ cell, record }, row): JournalRecord => {
+      const score = scores[row] ?? new LabError('INTERNAL', 'a row without scores')
+      if (!(score instanceof LabError)) return record(plain(score))
+      if (cell.kind !== 'method') throw score
+      return { kind: 'failure', method: cell.method, reason: this.#named(score) }
+    })
+    return [...failures, ...records]
+  }
+
+  /** The prefix of the window before (of the last window for the first), prefilled again only where it is not at hand. */
+  async #otherPrefix(): Promise<KvCache> {
+    const count = this.#prepared.windows.length
+    const other = (this.#window + count - 1) % count
+    if (this.#before?.window !== other) this.#before = { window: other, prefix: await this.#prefill(other) }
+    return this.#before.prefix
+  }
+
+  #prefill(window: number): Promise<KvCache> {
+    return this.#prepared.session.prefill(this.#ids(window).subarray(0, this.#prepared.spec.prefixLength))
+  }
+
+  #ids(window: number): Uint32Array {
+    return this.#prepared.windows[window] ?? new Uint32Array()
+  }
+
+  #suffix(): Uint32Array {
+    return this.#ids(this.#window).subarray(this.#prepared.spec.prefixLength)
+  }
+
+  #past(batch: number): Past {
+    const past = this.#pasts.get(batch) ?? this.#prepared.session.past(batch, this.#prepared.spec.prefixLength)
+    this.#pasts.set(batch, past)
+    return past
+  }
+
+  #known(): { prefix: KvCache; reference: Reference } {
+    if (!this.#prefix || !this.#reference) throw new LabError('INTERNAL', 'a pass before its window')
+    return { prefix: this.#prefix, reference: this.#reference }
+  }
+
+  #named(error: LabError): ReturnType<typeof toLabErrorJson> {
+    return { ...error.toJSON(), message: `window ${this.#window}: ${error.message}` }
+  }
+
+  /** Adds wall time, time inside the model, and the rest of the pass beyond encoding and decoding as scoring. */
+  async #timed(work: () => Promise<void>): Promise<void> {
+    const { session } = this.#prepared
+    const began = performance.now()
+    const before = { inference: session.inferenceSeconds, score: session.scoreSeconds }
+    await work()
+    this.#spent.inference += session.inferenceSeconds - before.inference
+    this.#spent.score += session.scoreSeconds - before.score
+    this.#spent.total += (performance.now() - began) / 1000
+  }
+}
+
+function noSeconds(): Seconds {
+  return { inference: 0, encode: 0, decode: 0, score: 0, total: 0 }
+}
+
+function plain(scores: TokenScores): WindowScores {
+  return { nll: Array.from(scores.nll), kl: Array.from(scores.kl), agree: scores.agree.join('') }
+}
+
+/** Error of each layer and side of a decoded cache against the original, in the journal's order. */
+function errorSums(original: KvCache, restored: KvArrays): number[][] {
+  return original.key.flatMap((_, layer) =>
+    SIDES.map((side) => {
+      const sums = new ErrorSums()
+      const before = original[side][layer]
+      const after = restored[side][layer]
+      if (before && after) sums.add(before, after)
+      return sums.toJSON()
+    }),
+  )
+}
+
+function sameBits(original: KvCache, restored: KvArrays): boolean {
+  return SIDES.every((side) =>
+    original[side].every((values, layer) => {
+      const other = restored[side][layer]
+      return other !== undefined && Buffer.compare(asBytes(values), asBytes(other)) === 0
+    }),
+  )
+}
+
+function asBytes(values: Float32Array): Buffer {
+  return Buffer.from(values.buffer, values.byteOffset, values.byteLength)
+}

@@ -1,0 +1,44 @@
+import tseslint from 'typescript-eslint'
+import { ROOMS, SINGLE_DOORS } from './rooms.js'
+
+const all = [...new Set(Object.keys(ROOMS).map((room) => room.slice('core/'.length)))]
+
+/** One block a room: no import of a room, or of Node, that the dependency rule does not allow. */
+const roomBlocks = Object.entries(ROOMS).map(([room, { rooms, node }]) => {
+  const name = room.slice('core/'.length)
+  const banned = all.filter((other) => other !== name && !rooms.includes(other))
+  const patterns = [
+    { group: banned.flatMap((other) => [`#core/${other}/*`, `../${other}/*`]), message: `${room} may not import these rooms: see rooms.js` },
+    ...(node === 'all' ? [] : [{ group: ['node:*'], message: `${room} is pure: see rooms.js` }]),
+  ]
+  const doors = Object.entries(SINGLE_DOORS).filter(([, files]) => !files.some((file) => file.startsWith(`${room}/`)))
+  return {
+    files: [`${room}/**/*.ts`],
+    ignores: [`${room}/**/*.test.ts`, ...(Array.isArray(node) ? node : [])],
+    rules: { 'no-restricted-imports': ['error', { patterns, paths: doors.map(([door, files]) => ({ name: door, message: `only ${files.join(', ')} imports ${door}` })) }] },
+  }
+})
+
+export default tseslint.config(
+  { ignores: ['out/', 'node_modules/', 'coverage/', 'test/golden/'] },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: { parserOptions: { project: ['./tsconfig.node.json'], tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-non-null-assertion': 'error',
+      'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' }],
+      eqeqeq: 'error',
+    },
+  },
+  { files: ['core/quantizers/**/*.ts', 'core/transforms/**/*.ts', 'core/bytes/float*.ts', 'core/evaluation/score*.ts', 'core/statistics/**/*.ts', 'core/kv/metrics.ts', 'core/codecs/entropy.ts', '**/*.test.ts'], rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
+  { files: ['*.config.ts', 'core/evaluation/no-sharp.ts'], rules: { 'no-restricted-syntax': 'off' } },
+  ...roomBlocks,
+)
