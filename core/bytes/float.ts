@@ -59,7 +59,7 @@ function f8e4m3Code(bits: number): number {
   const magnitude = bits & 0x7fffffff
   const sign = (bits >>> 24) & 0x80
   if (magnitude > F32_INFINITY) return 0x7f
-  // From 448 on: the largest finite code. 0x43e00000 is 448 as F32.
+  // 0x43e00000 is 448.
   if (magnitude >= 0x43e00000) return sign | 0x7e
   // Normal from 2^-6.
   if (magnitude >= 0x3c800000) return sign | ((magnitude - 0x3c000000 + 0x7ffff + ((magnitude >>> 20) & 1)) >>> 20)

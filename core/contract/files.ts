@@ -1,0 +1,39 @@
+import type { TensorMetrics } from './api.ts'
+
+/** Of a tensor's finite values, in float64; all but the counts are null where there are none. `std` is over all values, not an estimate from a sample. */
+export type TensorStats = { min: number | null; max: number | null; mean: number | null; std: number | null; zeros: number; nonFinite: number }
+
+/** One tensor of a file, in the order of the file; `stats` is null for dtypes that are not read as floats. */
+export type TensorFacts = { name: string; dtype: string; shape: number[]; bytes: number; stats: TensorStats | null }
+
+/** What a KV file says of itself, sizes in bytes; `ratio` is against the cache at F16. Dtype and shape of a stream are those before its codec. */
+export type KvFileFacts = {
+  version: string
+  method: string
+  layers: number
+  kvHeads: number
+  tokens: number
+  headDim: number
+  dtype: string
+  model: string | null
+  tokenIdsSha256: string | null
+  fileBytes: number
+  headerBytes: number
+  ratio: number
+  bitsPerValue: number
+  streams: { name: string; dtype: string; shape: number[]; codec: string; rawBytes: number; storedBytes: number }[]
+}
+
+/** What `inspect` tells of a file. `headerBytes` is all before the data; `kv` is null for a safetensors file that is no KV file. */
+export type FileInfo = {
+  kind: 'safetensors' | 'kvlab.kv'
+  path: string
+  bytes: number
+  headerBytes: number
+  metadata: { [key: string]: string }
+  tensors: TensorFacts[]
+  kv: KvFileFacts | null
+}
+
+/** Errors between two files, the first as the original; the names are those of the program this one grew out of. */
+export type TensorComparison = TensorMetrics & { violations: string[]; tensor_metrics: ({ name: string } & TensorMetrics)[] }
