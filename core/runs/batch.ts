@@ -1,8 +1,7 @@
 import { LabError } from '#core/contract/errors.ts'
-import type { KvCache } from '#core/kv/cache.ts'
+import { fill, referenceOf } from '#core/evaluation/handoff.ts'
 import { f16Bytes } from '#core/kv/cache.ts'
-import { referenceOf } from '#core/evaluation/handoff.ts'
-import type { ModelSession, Past } from '#core/evaluation/session.ts'
+import type { ModelSession } from '#core/evaluation/session.ts'
 
 export type BatchChoice = {
   /** Rows of a pass. */
@@ -82,12 +81,6 @@ export async function chooseBatch(session: ModelSession, window: Uint32Array, pr
   }
   const aaSize = choice.size > 1 ? choice.size : pair === null ? 1 : 2
   return { size: choice.size, aaSize, secondsPerRow: choice.seconds + Math.max(0, scoring - single.seconds), memoryBytes: memory(Math.max(choice.size, aaSize)), warnings }
-}
-
-/** Copy a cache into one row of a batch. */
-export function fill(past: Past, row: number, cache: KvCache): void {
-  const target = past.row(row)
-  for (const side of ['key', 'value'] as const) cache[side].forEach((values, layer) => target[side][layer]?.set(values))
 }
 
 function farApart(a: Float32Array, b: Float32Array): boolean {

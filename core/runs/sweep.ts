@@ -3,10 +3,9 @@ import { ErrorSums } from '#core/kv/metrics.ts'
 import { decodeKv, encodeKv, type EncodedKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
 import { SIDES, type KvArrays, type KvCache } from '#core/kv/cache.ts'
-import { referenceOf, scoreRows } from '#core/evaluation/handoff.ts'
+import { fill, referenceOf, scoreRows } from '#core/evaluation/handoff.ts'
 import type { Past } from '#core/evaluation/session.ts'
 import type { Reference, TokenScores } from '#core/evaluation/score.ts'
-import { fill } from './batch.ts'
 import type { JournalLine, JournalRecord, Seconds, WindowScores } from './journal.ts'
 import type { Prepared } from './prepare.ts'
 import { passesOf, type Cell, type Pass } from './schedule.ts'
@@ -24,7 +23,7 @@ const IDENTITY = 'none'
  * A method whose values or logits are not finite, or that its format cannot hold, becomes a failure record; the others go on.
  */
 export async function* sweep(prepared: Prepared, tally: Tally, signal: AbortSignal): AsyncGenerator<PassDone, void> {
-  const worker = new WindowWorker(prepared, tally)
+  const worker = new WindowWorker(prepared)
   for (let window = 0; window < prepared.windows.length; window++) {
     const methods = [...tally.methods].filter(([, method]) => method.failure === null || method.failure.window >= window).map(([text]) => text)
     const passes = passesOf(window, prepared.windows.length, methods, prepared.batch.size, prepared.batch.aaSize)
@@ -44,7 +43,6 @@ export async function* sweep(prepared: Prepared, tally: Tally, signal: AbortSign
 /** Holds what the passes of one window share. Buffers live as long as the sweep. */
 class WindowWorker {
   readonly #prepared: Prepared
-  readonly #tally: Tally
   readonly #pasts = new Map<number, Past>()
   #window = -1
   #prefix: KvCache | null = null
@@ -52,9 +50,8 @@ class WindowWorker {
   #reference: Reference | null = null
   #spent: Seconds = noSeconds()
 
-  constructor(prepared: Prepared, tally: Tally) {
+  constructor(prepared: Prepared) {
     this.#prepared = prepared
-    this.#tally = tally
   }
 
   /** Prefill the window's prefix and score the reference; its record goes out with pass 0. */
