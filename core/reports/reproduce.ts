@@ -1,0 +1,35 @@
+import type { RunResult, RunSpec } from '#core/contract/run.ts'
+import { levelOf } from './table.ts'
+
+/** The name that the embedded model's folder has and the word that asks for it. */
+const EMBEDDED = { folder: 'kvlab-demo', word: 'demo' } as const
+
+/**
+ * The spec that would measure this result again, for its command line. Model and text stand by name, without the folders of the machine
+ * that ran it; batch and threads are those that were used. The bootstrap's seed is not in a result: 0, the default, is assumed.
+ */
+export function specOf(result: RunResult): RunSpec {
+  const { protocol, model, data, engine, gate, trials } = result
+  const graph = model.files.find(({ path }) => path.endsWith('.onnx'))
+  return {
+    schema: 'kvlab.spec/1',
+    model: model.name === EMBEDDED.folder ? EMBEDDED.word : model.weights !== null && graph ? `${model.name}/${graph.path}` : model.name,
+    data: data.name,
+    join: protocol.join,
+    bos: protocol.bos,
+    mode: protocol.mode,
+    contextLength: protocol.contextLength,
+    prefixLength: protocol.prefixLength,
+    advance: protocol.advance,
+    windows: protocol.windows,
+    methods: trials.map(({ method }) => method),
+    batch: engine.batch,
+    threads: engine.threads,
+    provider: engine.provider,
+    memoryBudget: 'auto',
+    gate,
+    level: levelOf(result),
+    seed: 0,
+    keepKv: false,
+  }
+}

@@ -1,0 +1,40 @@
+import type { RunResult, Trial } from '#core/contract/run.ts'
+import { change, levelText, NOTHING, percent, small, speed } from './numbers.ts'
+
+/** A table of text: a row's cells in the order of the header, and how each column is set. */
+export type Table = { readonly header: readonly string[]; readonly rows: readonly (readonly string[])[]; readonly align: readonly ('left' | 'right')[] }
+
+/** The table of a run's methods as people read it, in the order they were asked for; shared by the terminal and the Markdown report. */
+export function methodRows(result: RunResult): Table {
+  const columns: [title: string, align: 'left' | 'right', cell: (trial: Trial) => string | null | undefined][] = [
+    ['method', 'left', ({ method }) => method],
+    ['bits', 'right', ({ bytes }) => bytes?.bitsPerValue.toFixed(2)],
+    ['ratio', 'right', ({ bytes }) => bytes && `${bytes.ratio.toFixed(2)}x`],
+    [`Δ ln PPL [${levelText(levelOf(result))}]`, 'right', ({ quality }) => quality && change(quality.lnRatio)],
+    ['KL mean', 'right', ({ quality }) => quality && small(quality.kl.mean)],
+    ['KL p99', 'right', ({ quality }) => quality && small(quality.kl.p99)],
+    ['flips', 'right', ({ quality }) => quality && percent(quality.flips.rate)],
+    ['encode', 'right', (trial) => trial.speed && speed(trial.speed.encode.p50)],
+    ['decode', 'right', (trial) => trial.speed && speed(trial.speed.decode.p50)],
+    ['verdict', 'left', verdictText],
+  ]
+  return {
+    header: columns.map(([title]) => title),
+    rows: result.trials.map((trial) => columns.map(([, , cell]) => cell(trial) ?? NOTHING)),
+    align: columns.map(([, align]) => align),
+  }
+}
+
+/** The level of the run's intervals; 0.95 where none was computed. */
+export function levelOf({ trials }: RunResult): number {
+  return trials.find(({ quality }) => quality)?.quality?.lnRatio.level ?? 0.95
+}
+
+/** A trial's outcome in a word or two. */
+export function verdictText({ status, reason, verdict }: Trial): string {
+  if (status === 'failed') return `error: ${reason?.code ?? 'unknown'}`
+  if (status === 'partial') return 'partial'
+  if (!verdict) return NOTHING
+  if (verdict.withheld !== null) return 'withheld'
+  return verdict.rules.length === 0 ? 'no gate' : (verdict.outcome ?? NOTHING)
+}
