@@ -1,6 +1,6 @@
 import { LabError } from '#core/contract/errors.ts'
 import { fill, referenceOf } from '#core/evaluation/handoff.ts'
-import { f16Bytes } from '#core/kv/cache.ts'
+import { f16Bytes, type KvCache } from '#core/kv/cache.ts'
 import type { ModelSession } from '#core/evaluation/session.ts'
 
 export type BatchChoice = {
@@ -19,6 +19,9 @@ export type BatchChoice = {
 const WORTHWHILE = 0.97
 /** Rows beyond this have never been measured to pay on a CPU. */
 const MAX_BATCH = 16
+/** A batch size is timed by the best of this many passes, or of those that fit into this many milliseconds. */
+const TIMED_PASSES = 20
+const TIMED_MS = 300
 /** Logits of two batch sizes that differ by more than this come from a graph that cannot batch with a past. */
 const SAME_LOGITS = 1e-2
 
@@ -43,44 +46,58 @@ export async function chooseBatch(session: ModelSession, window: Uint32Array, pr
   }
   const prefix = await session.prefill(window.subarray(0, prefixLength))
   const suffix = window.subarray(prefixLength)
-  const timeRow = async (batch: number): Promise<{ seconds: number; logits: Float32Array }> => {
-    const past = session.past(batch, prefixLength)
-    for (let row = 0; row < batch; row++) fill(past, row, prefix)
-    const began = performance.now()
-    const logits = await session.logits(past, suffix, batch)
-    const seconds = (performance.now() - began) / 1000 / batch
-    const last = logits.data.slice(-session.info.vocab)
-    logits.release()
-    return { seconds, logits: last }
-  }
-
-  // The first pass warms the graph; the second also counts what scoring costs.
+  // The first pass warms the graph; the second also tells what scoring adds.
   await referenceOf(session, prefix, suffix)
   const began = performance.now()
   await referenceOf(session, prefix, suffix)
-  const scoring = (performance.now() - began) / 1000
-  const single = await timeRow(1)
-  const warnings: string[] = []
+  const scored = (performance.now() - began) / 1000
+  const single = await timeRows(session, prefix, suffix, 1)
   const tryBatch = async (size: number): Promise<number | null> => {
     if (memory(size) > budget) return null
-    const tried = await timeRow(size).catch((error: unknown) => (error instanceof LabError ? null : Promise.reject(error)))
-    return tried === null || farApart(tried.logits, single.logits) ? null : tried.seconds
+    try {
+      const tried = await timeRows(session, prefix, suffix, size)
+      return farApart(tried.logits, single.logits) ? null : tried.seconds
+    } catch (error) {
+      if (error instanceof LabError) return null
+      throw error
+    }
   }
+
   const pair = await tryBatch(2)
-  const choice = { size: 1, seconds: single.seconds }
+  let best = { size: 1, seconds: single.seconds }
+  const warnings: string[] = []
   if (asked === 'auto') {
-    for (let size = 2, seconds = pair; seconds !== null && seconds < choice.seconds * WORTHWHILE; seconds = size <= Math.min(rows, MAX_BATCH) ? await tryBatch(size) : null) {
-      Object.assign(choice, { size, seconds })
-      size *= 2
+    for (let size = 2; size <= Math.min(rows, MAX_BATCH); size *= 2) {
+      const seconds = size === 2 ? pair : await tryBatch(size)
+      if (seconds === null || seconds > best.seconds * WORTHWHILE) break
+      best = { size, seconds }
     }
   } else if (asked > 1) {
     const size = Math.min(asked, rows)
     const seconds = await tryBatch(size)
     if (seconds === null) warnings.push(`a batch of ${size} does not fit into memory or this graph cannot score it with a past: 1 is used`)
-    else Object.assign(choice, { size, seconds })
+    else best = { size, seconds }
   }
-  const aaSize = choice.size > 1 ? choice.size : pair === null ? 1 : 2
-  return { size: choice.size, aaSize, secondsPerRow: choice.seconds + Math.max(0, scoring - single.seconds), memoryBytes: memory(Math.max(choice.size, aaSize)), warnings }
+  const aaSize = best.size > 1 ? best.size : pair === null ? 1 : 2
+  const secondsPerRow = best.seconds + Math.max(0, scored - single.seconds)
+  return { size: best.size, aaSize, secondsPerRow, memoryBytes: memory(Math.max(best.size, aaSize)), warnings }
+}
+
+/** The least wall seconds of one of `batch` equal rows, over a few passes, and the last token's logits of the last row. */
+async function timeRows(session: ModelSession, prefix: KvCache, suffix: Uint32Array, batch: number): Promise<{ seconds: number; logits: Float32Array }> {
+  const past = session.past(batch, prefix.shape.tokens)
+  for (let row = 0; row < batch; row++) fill(past, row, prefix)
+  let seconds = Infinity
+  let last = new Float32Array()
+  const began = performance.now()
+  for (let pass = 0; pass < TIMED_PASSES && (pass === 0 || performance.now() - began < TIMED_MS); pass++) {
+    const start = performance.now()
+    const logits = await session.logits(past, suffix, batch)
+    seconds = Math.min(seconds, (performance.now() - start) / 1000 / batch)
+    last = logits.data.slice(-session.info.vocab)
+    logits.release()
+  }
+  return { seconds, logits: last }
 }
 
 function farApart(a: Float32Array, b: Float32Array): boolean {

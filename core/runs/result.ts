@@ -52,6 +52,7 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
     engine: engineFacts(plan.threads, plan.batch),
     machine: machineFacts(),
     gate: spec.gate,
+    intervals: { level: spec.level, resamples: RESAMPLES, seed: spec.seed },
     baseline: baselineOf(tally),
     controls,
     trials: [...trials, ...failed],

@@ -1,4 +1,4 @@
-import { toLabErrorJson, LabError } from '#core/contract/errors.ts'
+import { LabError, type LabErrorJson } from '#core/contract/errors.ts'
 import { ErrorSums } from '#core/kv/metrics.ts'
 import { decodeKv, encodeKv, type EncodedKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
@@ -60,8 +60,12 @@ class WindowWorker {
     this.#window = window
     this.#spent = noSeconds()
     await this.#timed(async () => {
-      this.#prefix = await this.#prefill(window)
-      this.#reference = await referenceOf(this.#prepared.session, this.#prefix, this.#suffix(), this.#past(1))
+      try {
+        this.#prefix = await this.#prefill(window)
+        this.#reference = await referenceOf(this.#prepared.session, this.#prefix, this.#suffix(), this.#past(1))
+      } catch (error) {
+        throw error instanceof LabError ? new LabError(error.code, `${this.#named(error).message}; without a reference there is no run`, error.details) : error
+      }
     })
   }
 
@@ -178,7 +182,7 @@ class WindowWorker {
     return { prefix: this.#prefix, reference: this.#reference }
   }
 
-  #named(error: LabError): ReturnType<typeof toLabErrorJson> {
+  #named(error: LabError): LabErrorJson {
     return { ...error.toJSON(), message: `window ${this.#window}: ${error.message}` }
   }
 
