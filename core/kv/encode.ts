@@ -1,0 +1,135 @@
+import { entropyBound } from '#core/codecs/entropy.ts'
+import { decodeStream, encodeStream, type StreamRecord } from '#core/codecs/stream.ts'
+import type { KeepSpec, Method } from '#core/contract/method.ts'
+import type { StreamBytes } from '#core/contract/run.ts'
+import { LabError } from '#core/contract/errors.ts'
+import type { StreamArray } from '#core/quantizers/quantizer.ts'
+import { serialize, type TensorData } from '#core/safetensors/write.ts'
+import { type KvArrays, type KvCache, type KvShape, layerValues, SIDES } from './cache.ts'
+import { checkAbout, checkShape, type KvAbout, kvMetadata } from './file-metadata.ts'
+import { openKv, sealHeader, storedBytes } from './file-header.ts'
+import { firstNonFinite } from './finite.ts'
+import { gather, layerScratch, layersOf } from './keep.ts'
+import { elementsOf, kvLayout, type KvPart, type KvStream, layerStreams } from './layout.ts'
+
+/** A complete KV file. `header`: bytes before its first tensor; they and the coded bytes of all streams make up the file. */
+export type EncodedKv = {
+  readonly bytes: Uint8Array
+  readonly header: number
+  /** Of each stream by its tensor's name. Worked out when it is first asked for, so that encoding is not timed with it. */
+  readonly streams: Record<string, StreamBytes>
+}
+
+/**
+ * Encodes a cache to the bytes of a KV file (docs/kv-file.md), the same for the same arguments. Errors: NOT_FINITE for a NaN or an infinity,
+ * with its side, layer, head and token; OUT_OF_RANGE for a value that a format cannot hold and for more than fits into a file;
+ * INVALID_METHOD; INVALID_INPUT for arrays that are not of the cache's shape.
+ */
+export function encodeKv(cache: KvCache, method: Method, about: KvAbout = {}): EncodedKv {
+  const { shape } = cache
+  checkShape(shape)
+  checkArrays(cache, shape)
+  checkAbout(about)
+  const parts = kvLayout(method, shape)
+  const streams = parts.flatMap((part) => part.streams)
+  const stacked = roomFor(streams)
+  for (const part of parts) encodePart(cache, part, method.keep, stacked)
+  const records = new Map<string, StreamRecord>()
+  const tensors = streams.map(({ name, dtype, shape }): TensorData => {
+    const { record, stored } = encodeStream(bytesUnder(stacked.get(name)), method.codec)
+    records.set(name, record)
+    return record.codec === 'raw' ? { name, dtype, shape, bytes: stored } : { name, dtype: 'U8', shape: [stored.length], bytes: stored }
+  })
+  const bytes = serialize(tensors, kvMetadata({ shape, method, about, records }))
+  let sizes: Record<string, StreamBytes> | null = null
+  return {
+    bytes,
+    header: sealHeader(bytes),
+    get streams() {
+      return (sizes ??= streamSizes(bytes))
+    },
+  }
+}
+
+/** Errors: INVALID_INPUT unless there is one array of the right length for every layer of both sides. */
+export function checkArrays(arrays: KvArrays, shape: KvShape): void {
+  const length = layerValues(shape)
+  for (const side of SIDES) {
+    const layers = arrays[side]
+    if (layers.length !== shape.layers) throw new LabError('INVALID_INPUT', `there are ${layers.length} ${side} arrays for ${shape.layers} layers`)
+    const wrong = layers.findIndex((values) => values.length !== length)
+    if (wrong < 0) continue
+    throw new LabError('INVALID_INPUT', `the ${side} array of layer ${wrong} has ${layers[wrong]?.length} values where the shape takes ${length}`)
+  }
+}
+
+function encodePart(cache: KvCache, part: KvPart, keep: KeepSpec, stacked: ReadonlyMap<string, StreamArray>): void {
+  const { block, side, transforms } = part
+  for (const [index, layer] of layersOf(part, keep, cache.shape.layers).entries()) {
+    const values = partValues(cache[side][layer] ?? new Float32Array(), part)
+    refuseNonFinite(values, part, layer)
+    for (const { forward } of transforms) forward(values, block)
+    if (transforms.length > 0 && firstNonFinite(values) >= 0) {
+      const text = `layer ${layer}, ${side}: a transform makes values too large for F32: use this method without transforms`
+      throw new LabError('OUT_OF_RANGE', text, { side, layer })
+    }
+    part.quantizer.encode(values, block, part.params, layerStreams(part, stacked, index))
+  }
+}
+
+/** The values of one layer that belong to a part: the layer itself where that is all of it and nothing will change it. */
+function partValues(layer: Float32Array, part: KvPart): Float32Array {
+  const { block, transforms } = part
+  const length = block.kvHeads * block.tokens * block.headDim
+  if (length === layer.length && transforms.length === 0) return layer
+  const values = layerScratch(length)
+  gather(layer, part, values)
+  return values
+}
+
+function refuseNonFinite(values: Float32Array, { side, from, block }: KvPart, layer: number): void {
+  const at = firstNonFinite(values)
+  if (at < 0) return
+  const row = Math.floor(at / block.headDim)
+  const head = Math.floor(row / block.tokens)
+  const token = from + (row % block.tokens)
+  const value = String(values[at])
+  const text = `the cache holds ${value} in layer ${layer}, ${side}, head ${head}, token ${token}: check the model and the file that it came from`
+  throw new LabError('NOT_FINITE', text, { side, layer, head, token, value })
+}
+
+/** Streams begin at multiples of this, so that any of their dtypes may lie there. */
+const ALIGNMENT = 8
+/** A file is one array in memory, and Node 20 makes none above 4 GiB: this leaves room for the header. */
+const MAX_STREAM_BYTES = 4_200_000_000
+
+let workspace = new ArrayBuffer(0)
+
+/** Room for all streams in one buffer that every call uses anew. */
+function roomFor(streams: readonly KvStream[]): Map<string, StreamArray> {
+  const begins: number[] = []
+  let size = 0
+  for (const { rawBytes } of streams) {
+    begins.push(size)
+    size += Math.ceil(rawBytes / ALIGNMENT) * ALIGNMENT
+  }
+  if (size > MAX_STREAM_BYTES) {
+    throw new LabError('OUT_OF_RANGE', `the streams take ${size} bytes and a KV file holds ${MAX_STREAM_BYTES}: give fewer tokens or a smaller method`)
+  }
+  if (workspace.byteLength < size) workspace = new ArrayBuffer(size)
+  return new Map(streams.map(({ name, dtype, rawBytes }, i) => [name, elementsOf(new Uint8Array(workspace, begins[i], rawBytes), dtype)]))
+}
+
+function bytesUnder(array: StreamArray | undefined): Uint8Array {
+  return array === undefined ? new Uint8Array() : new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+}
+
+function streamSizes(bytes: Uint8Array): Record<string, StreamBytes> {
+  const file = openKv(bytes)
+  const sizes: Record<string, StreamBytes> = {}
+  for (const [name, record] of file.records) {
+    const stored = storedBytes(bytes, file, name)
+    sizes[name] = { raw: record.rawBytes, coded: stored.length, entropyBound: entropyBound(decodeStream(record, stored)) }
+  }
+  return sizes
+}

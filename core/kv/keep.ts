@@ -1,0 +1,41 @@
+import type { KeepSpec } from '#core/contract/method.ts'
+import type { KvPart } from './layout.ts'
+
+/** Layers that a keep rule keeps whole, counted from 0; those that the cache does not have are left out. */
+export function keptLayers(keep: KeepSpec, layers: number): Set<number> {
+  return new Set(keep.layers.map((layer) => (layer < 0 ? layers + layer : layer)).filter((layer) => 0 <= layer && layer < layers))
+}
+
+/** The layers of a part, ascending: the order in which its streams are stacked. */
+export function layersOf(part: KvPart, keep: KeepSpec, layers: number): number[] {
+  const kept = keptLayers(keep, layers)
+  return Array.from({ length: layers }, (_, layer) => layer).filter((layer) => kept.has(layer) === part.wholeLayers)
+}
+
+/** Copies a part's tokens of one layer `[kvHeads, tokens, headDim]` to `out` `[kvHeads, part tokens, headDim]`. */
+export function gather(layer: Float32Array, part: KvPart, out: Float32Array): void {
+  eachHead(layer, part, (run, at) => out.set(run, at))
+}
+
+/** Copies a part's tokens back: the inverse of `gather`; the layer's other tokens stay as they are. */
+export function scatter(values: Float32Array, part: KvPart, layer: Float32Array): void {
+  eachHead(layer, part, (run, at) => run.set(values.subarray(at, at + run.length)))
+}
+
+/** The part's run of tokens in each head of a layer, and where it begins in the part's own values. */
+function eachHead(layer: Float32Array, { from, block }: KvPart, copy: (run: Float32Array, at: number) => void): void {
+  const headValues = layer.length / block.kvHeads
+  const runValues = block.tokens * block.headDim
+  for (let head = 0; head < block.kvHeads; head++) {
+    const begin = head * headValues + from * block.headDim
+    copy(layer.subarray(begin, begin + runValues), head * runValues)
+  }
+}
+
+let scratch = new Float32Array(0)
+
+/** Room for one layer's values, the same at every call: what was in it is lost. */
+export function layerScratch(length: number): Float32Array {
+  if (scratch.length < length) scratch = new Float32Array(length)
+  return scratch.subarray(0, length)
+}

@@ -1,0 +1,109 @@
+import type { AnyParams, Method, SideSpec } from '#core/contract/method.ts'
+import { LabError } from '#core/contract/errors.ts'
+import { quantizerById } from '#core/quantizers/index.ts'
+import type { BlockShape, Quantizer, StreamArray, StreamDtype, Streams } from '#core/quantizers/quantizer.ts'
+import { DTYPE_BITS } from '#core/safetensors/dtype.ts'
+import { transformById } from '#core/transforms/index.ts'
+import { type KvShape, SIDES, type Side } from './cache.ts'
+import { keptLayers } from './keep.ts'
+import { checkMethod } from './methods.ts'
+
+/** One tensor of a KV file before coding: a quantizer's stream of every layer of a part, stacked, so `shape` is [layers, …]. */
+export type KvStream = {
+  /** Of the tensor: `key.codes`, `value.sinks`. */
+  readonly name: string
+  /** Of the quantizer's stream: `codes`. */
+  readonly stream: string
+  readonly dtype: StreamDtype
+  readonly shape: readonly number[]
+  readonly rawBytes: number
+}
+
+/**
+ * A box of the cache that one quantizer encodes, layer by layer: some layers of one side, and a run of their tokens.
+ * The parts of a layout make up the cache.
+ */
+export type KvPart = {
+  readonly side: Side
+  readonly quantizer: Quantizer
+  readonly params: AnyParams
+  readonly transforms: readonly PartTransform[]
+  /** Whether its layers are those that the method keeps whole, or all others. */
+  readonly wholeLayers: boolean
+  /** First token. */
+  readonly from: number
+  /** Shape of one layer of it. */
+  readonly block: BlockShape
+  readonly streams: readonly KvStream[]
+}
+
+/** A transform that changes one layer in place. */
+export type PartTransform = { readonly forward: LayerMap; readonly inverse: LayerMap }
+type LayerMap = (values: Float32Array, shape: BlockShape) => void
+
+/** How kept values are stored: as they are. */
+const AS_THEY_ARE: SideSpec = { quantizer: 'none', params: {}, transforms: [] }
+
+/**
+ * The parts of a KV file and their streams, keys first, as they follow from method and shape and nothing else. Allocates nothing of the
+ * cache's size. Errors: INVALID_METHOD for a method that cannot work with this shape or keeps all of it, UNKNOWN_METHOD.
+ */
+export function kvLayout(method: Method, shape: KvShape): readonly KvPart[] {
+  checkMethod(method, shape)
+  const { sinks, recent } = method.keep
+  const whole = keptLayers(method.keep, shape.layers).size
+  const layers = shape.layers - whole
+  const tokens = shape.tokens - sinks - recent
+  return SIDES.flatMap((side) =>
+    [
+      partOf(shape, side, null, method[side], layers, sinks, tokens),
+      partOf(shape, side, 'sinks', AS_THEY_ARE, layers, 0, sinks),
+      partOf(shape, side, 'recent', AS_THEY_ARE, layers, shape.tokens - recent, recent),
+      partOf(shape, side, 'layers', AS_THEY_ARE, whole, 0, shape.tokens),
+    ].filter(({ streams }) => streams.every(({ rawBytes }) => rawBytes > 0)),
+  )
+}
+
+type KeptName = 'sinks' | 'recent' | 'layers'
+
+/** `kept` names the one stream of what is kept; null for what the method's own quantizer encodes. */
+function partOf(shape: KvShape, side: Side, kept: KeptName | null, spec: SideSpec, layers: number, from: number, tokens: number): KvPart {
+  const quantizer = quantizerById(spec.quantizer)
+  const block: BlockShape = { kvHeads: shape.kvHeads, tokens, headDim: shape.headDim, dtype: shape.dtype }
+  const streams = Object.entries(quantizer.layout(block, spec.params)).map(([stream, { dtype, shape: one }]): KvStream => {
+    const stacked = [layers, ...one]
+    const rawBytes = stacked.reduce((product, size) => product * size, DTYPE_BITS[dtype] / 8)
+    return { name: `${side}.${kept ?? stream}`, stream, dtype, shape: stacked, rawBytes }
+  })
+  return { side, quantizer, params: spec.params, transforms: spec.transforms.map(bound), wholeLayers: kept === 'layers', from, block, streams }
+}
+
+function bound({ id, params }: SideSpec['transforms'][number]): PartTransform {
+  const transform = transformById(id)
+  return {
+    forward: (values, block) => transform.forward(values, block, params),
+    inverse: (values, block) => transform.inverse(values, block, params),
+  }
+}
+
+type ArrayMaker = new (buffer: ArrayBufferLike, begin: number, length: number) => StreamArray
+const ARRAYS: Record<StreamDtype, ArrayMaker> = { U8: Uint8Array, I8: Int8Array, F16: Uint16Array, BF16: Uint16Array, F32: Float32Array }
+
+/** Bytes as elements of a dtype, under the same memory where it is aligned for them. Hosts are little-endian, as the file is. */
+export function elementsOf(bytes: Uint8Array, dtype: StreamDtype): StreamArray {
+  const size = DTYPE_BITS[dtype] / 8
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  return new ARRAYS[dtype](aligned.buffer, aligned.byteOffset, aligned.length / size)
+}
+
+/** What a quantizer gets for the `index`th layer of a part: that layer's piece of each stream, by the quantizer's name of it. */
+export function layerStreams(part: KvPart, stacked: ReadonlyMap<string, StreamArray>, index: number): Streams {
+  const pieces: Record<string, StreamArray> = {}
+  for (const { name, stream, shape } of part.streams) {
+    const array = stacked.get(name)
+    if (array === undefined) throw new LabError('INTERNAL', `the stream ${name} is missing`)
+    const length = array.length / (shape[0] ?? 1)
+    pieces[stream] = array.subarray(index * length, (index + 1) * length)
+  }
+  return pieces
+}
