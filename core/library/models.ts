@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import { fileError } from '#core/bytes/file.ts'
+import { LabError } from '#core/contract/errors.ts'
+import type { ModelFacts } from '#core/contract/run.ts'
+import { resourcesFolder } from './resources.ts'
+
+/** A model in the Hugging Face ONNX layout; all paths are absolute. `onnxFiles` is the graph and its external data. */
+export type ModelFolder = {
+  readonly name: string
+  readonly folder: string
+  readonly onnxPath: string
+  readonly onnxFiles: readonly string[]
+  /** `q4` of `model_q4.onnx`; null for `model.onnx`, whose name says nothing. */
+  readonly weights: string | null
+  readonly configPath: string
+  readonly tokenizerPath: string
+}
+
+/** What the opened graph and the model's configuration say of the facts of a run. */
+export type GraphFacts = Pick<ModelFacts, 'kvDtype' | 'layers' | 'kvHeads' | 'headDim' | 'vocab' | 'rope'>
+
+/**
+ * The model of that name: `demo`, a folder, or one `.onnx` file in it; of a folder's graphs `model.onnx`, else the only one.
+ * Throws LabError FILE_NOT_FOUND, INVALID_INPUT (several graphs to choose from) or MODEL_UNSUPPORTED (no graph).
+ */
+export async function findModel(name: string): Promise<ModelFolder> {
+  const path = name === 'demo' ? join(resourcesFolder(), 'models', 'kvlab-demo') : resolve(name)
+  if (path.endsWith('.onnx')) {
+    const parent = dirname(path)
+    return findIn(basename(parent) === 'onnx' ? dirname(parent) : parent, basename(path))
+  }
+  return findIn(path, null)
+}
+
+async function findIn(folder: string, graph: string | null): Promise<ModelFolder> {
+  const files = await list(folder)
+  for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) {
+    if (!files.includes(file)) throw new LabError('FILE_NOT_FOUND', `${folder} has no ${file}: name a folder in the Hugging Face layout`)
+  }
+  const onnxFolder = files.includes('onnx') ? join(folder, 'onnx') : folder
+  const inside = await list(onnxFolder)
+  const file = choose(onnxFolder, inside.filter((entry) => entry === graph || /^model.*\.onnx$/.test(entry)), graph)
+  return {
+    name: basename(folder),
+    folder,
+    onnxPath: join(onnxFolder, file),
+    // External data is written beside the graph under its name: model.onnx_data, model.onnx_data_1, model.onnx.data.
+    onnxFiles: inside.filter((entry) => entry.startsWith(file)).map((entry) => join(onnxFolder, entry)),
+    weights: /^model_(.+)\.onnx$/.exec(file)?.[1] ?? null,
+    configPath: join(folder, 'config.json'),
+    tokenizerPath: join(folder, 'tokenizer.json'),
+  }
+}
+
+function choose(folder: string, graphs: readonly string[], named: string | null): string {
+  if (graphs.length === 0) throw new LabError('MODEL_UNSUPPORTED', `${folder} has no model*.onnx: export the model to ONNX with its KV cache (Optimum: text-generation-with-past)`)
+  if (named !== null && !graphs.includes(named)) throw new LabError('FILE_NOT_FOUND', `${folder} has no ${named}: it has ${graphs.join(', ')}`)
+  const chosen = named ?? (graphs.includes('model.onnx') || graphs.length > 1 ? 'model.onnx' : graphs[0])
+  if (chosen === undefined || !graphs.includes(chosen)) {
+    throw new LabError('INVALID_INPUT', `${folder} has several models (${graphs.join(', ')}): choose one by its path, as in --model ${join(folder, graphs[0] ?? '')}`, { choices: [...graphs] })
+  }
+  return chosen
+}
+
+async function list(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort()
+  } catch (error) {
+    throw fileError(error, folder, 'read')
+  }
+}
+
+/** The facts of a model that a result records, with the SHA-256 of every file that decides a number. Throws LabError of file errors. */
+export async function modelFacts(model: ModelFolder, graph: GraphFacts): Promise<ModelFacts> {
+  const files: ModelFacts['files'] = []
+  for (const path of [model.configPath, ...model.onnxFiles]) {
+    const { sha256, bytes } = await fileDigest(path)
+    files.push({ path: relative(model.folder, path).replaceAll('\\', '/'), sha256, bytes })
+  }
+  const { kvDtype, layers, kvHeads, headDim, vocab, rope } = graph
+  const tokenizerSha256 = (await fileDigest(model.tokenizerPath)).sha256
+  return { name: model.name, folder: model.folder, revision: null, files, weights: model.weights, kvDtype, layers, kvHeads, headDim, vocab, rope, tokenizerSha256 }
+}
+
+/** Digests of this process by path, size and time of change: large weights are read once. */
+const digests = new Map<string, string>()
+
+async function fileDigest(path: string): Promise<{ sha256: string; bytes: number }> {
+  try {
+    const { size, mtimeMs } = await stat(path)
+    const key = `${path}\n${size}\n${mtimeMs}`
+    const known = digests.get(key)
+    if (known !== undefined) return { sha256: known, bytes: size }
+    const hash = createHash('sha256')
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array)
+    const sha256 = hash.digest('hex')
+    digests.set(key, sha256)
+    return { sha256, bytes: size }
+  } catch (error) {
+    throw fileError(error, path, 'read')
+  }
+}
