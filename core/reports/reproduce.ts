@@ -1,15 +1,14 @@
 import type { RunResult, RunSpec } from '#core/contract/run.ts'
-import { levelOf } from './table.ts'
 
 /** The name that the embedded model's folder has and the word that asks for it. */
 const EMBEDDED = { folder: 'kvlab-demo', word: 'demo' } as const
 
 /**
  * The spec that would measure this result again, for its command line. Model and text stand by name, without the folders of the machine
- * that ran it; batch and threads are those that were used. The bootstrap's seed is not in a result: 0, the default, is assumed.
+ * that ran it; batch and threads are those that were used.
  */
 export function specOf(result: RunResult): RunSpec {
-  const { protocol, model, data, engine, gate, trials } = result
+  const { protocol, model, data, engine, gate, intervals, trials } = result
   const graph = model.files.find(({ path }) => path.endsWith('.onnx'))
   return {
     schema: 'kvlab.spec/1',
@@ -28,8 +27,8 @@ export function specOf(result: RunResult): RunSpec {
     provider: engine.provider,
     memoryBudget: 'auto',
     gate,
-    level: levelOf(result),
-    seed: 0,
+    level: intervals.level,
+    seed: intervals.seed,
     keepKv: false,
   }
 }

@@ -10,7 +10,7 @@ export function methodRows(result: RunResult): Table {
     ['method', 'left', ({ method }) => method],
     ['bits', 'right', ({ bytes }) => bytes?.bitsPerValue.toFixed(2)],
     ['ratio', 'right', ({ bytes }) => bytes && `${bytes.ratio.toFixed(2)}x`],
-    [`Δ ln PPL [${levelText(levelOf(result))}]`, 'right', ({ quality }) => quality && change(quality.lnRatio)],
+    [`Δ ln PPL [${levelText(result.intervals.level)}]`, 'right', ({ quality }) => quality && change(quality.lnRatio)],
     ['KL mean', 'right', ({ quality }) => quality && small(quality.kl.mean)],
     ['KL p99', 'right', ({ quality }) => quality && small(quality.kl.p99)],
     ['flips', 'right', ({ quality }) => quality && percent(quality.flips.rate)],
@@ -23,11 +23,6 @@ export function methodRows(result: RunResult): Table {
     rows: result.trials.map((trial) => columns.map(([, , cell]) => cell(trial) ?? NOTHING)),
     align: columns.map(([, align]) => align),
   }
-}
-
-/** The level of the run's intervals; 0.95 where none was computed. */
-export function levelOf({ trials }: RunResult): number {
-  return trials.find(({ quality }) => quality)?.quality?.lnRatio.level ?? 0.95
 }
 
 /** A trial's outcome in a word or two. */
