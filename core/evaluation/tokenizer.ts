@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import type * as Transformers from '@huggingface/transformers'
 import type * as HuggingFace from '@huggingface/transformers'
 import { fileError } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
