@@ -1,0 +1,214 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '#core/bytes/float.ts'
+import type { LabError } from '#core/contract/errors.ts'
+import { quantizerById, quantizers } from './index.ts'
+import type { BlockShape, Quantizer, StreamArray, StreamLayout, Streams } from './quantizer.ts'
+
+type Params = Readonly<Record<string, number | boolean>>
+type Dtype = BlockShape['dtype']
+
+const HEAD_DIMS = [32, 64, 80, 128, 256]
+
+/** Every combination of defaults, extremes and flags. */
+function choices({ params }: Quantizer): Params[] {
+  return Object.entries(params).reduce<Params[]>((sofar, [name, def]) => {
+    const values = def.kind === 'flag' ? [false, true] : [...new Set([def.default, def.min, 32, def.max])]
+    return sofar.flatMap((choice) => values.map((value) => ({ ...choice, [name]: value })))
+  }, [{}])
+}
+
+const cases = quantizers.flatMap((quantizer) =>
+  choices(quantizer).flatMap((params) => {
+    const allowed = HEAD_DIMS.filter((headDim) => quantizer.refuse(params, headDim) === null)
+    return allowed.map((headDim) => ({ id: quantizer.id, params, headDim }))
+  }),
+)
+
+const ARRAYS = { U8: Uint8Array, I8: Int8Array, F16: Uint16Array, BF16: Uint16Array, F32: Float32Array }
+const GUARD = 64
+const GUARD_BYTE = 0xa5
+const isGuard = (byte: number): boolean => byte === GUARD_BYTE
+
+function elements({ shape }: StreamLayout): number {
+  return shape.reduce((product, size) => product * size, 1)
+}
+
+/** Streams of a layout, each between two guards. */
+function allocate(layout: Readonly<Record<string, StreamLayout>>): { streams: Streams; guardsIntact: () => boolean } {
+  const memory: Uint8Array[] = []
+  const streams = Object.fromEntries(
+    Object.entries(layout).map(([name, stream]): [string, StreamArray] => {
+      const type = ARRAYS[stream.dtype]
+      const buffer = new Uint8Array(2 * GUARD + elements(stream) * type.BYTES_PER_ELEMENT).fill(GUARD_BYTE)
+      memory.push(buffer)
+      return [name, new type(buffer.buffer, GUARD, elements(stream))]
+    }),
+  )
+  const intact = (bytes: Uint8Array): boolean => bytes.subarray(0, GUARD).every(isGuard) && bytes.subarray(bytes.length - GUARD).every(isGuard)
+  return { streams, guardsIntact: () => memory.every(intact) }
+}
+
+function sameBytes(a: Streams, b: Streams): boolean {
+  return Object.entries(a).every(([name, array]) => Buffer.compare(asBytes(array), asBytes(b[name]!)) === 0)
+}
+
+function asBytes(array: StreamArray): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+}
+
+/** Encode and decode; checks that nothing but the streams was written and that every value was. */
+function roundTrip(quantizer: Quantizer, values: Float32Array, shape: BlockShape, params: Params): { streams: Streams; decoded: Float32Array } {
+  const { streams, guardsIntact } = allocate(quantizer.layout(shape, params))
+  const before = values.slice()
+  quantizer.encode(values, shape, params, streams)
+  expect(guardsIntact()).toBe(true)
+  expect(Buffer.compare(asBytes(values), asBytes(before))).toBe(0)
+  const padded = new Float32Array(values.length + 2).fill(NaN)
+  quantizer.decode(streams, shape, params, padded.subarray(1, 1 + values.length))
+  expect(padded[0]).toBeNaN()
+  expect(padded[values.length + 1]).toBeNaN()
+  const decoded = padded.slice(1, -1)
+  expect(decoded.every(Number.isFinite)).toBe(true)
+  return { streams, decoded }
+}
+
+/** What a cache of that dtype can hold. */
+function asDtype(values: Float32Array, dtype: Dtype): Float32Array {
+  if (dtype === 'F32') return values
+  const halves = new Uint16Array(values.length)
+  const out = new Float32Array(values.length)
+  if (dtype === 'F16') {
+    encodeF16(values, halves)
+    decodeF16(halves, out)
+  } else {
+    encodeBf16(values, halves)
+    decodeBf16(halves, out)
+  }
+  return out
+}
+
+function expectWithinBound(quantizer: Quantizer, values: Float32Array, decoded: Float32Array, { headDim }: BlockShape, params: Params): void {
+  const bound = new Float32Array(headDim)
+  for (let at = 0; at < values.length; at += headDim) {
+    quantizer.errorBound(values.subarray(at, at + headDim), params, bound)
+    for (let i = 0; i < headDim; i++) {
+      const error = Math.abs(values[at + i]! - decoded[at + i]!)
+      if (!(error <= bound[i]!)) expect.fail(`value ${values[at + i]} came back as ${decoded[at + i]}: off by ${error}, allowed ${bound[i]}`)
+    }
+  }
+}
+
+/** Rows of a kind, each with its own way to go wrong: plain, tiny, subnormal, large, far from zero, ties, of one sign, spiky, zeros of both signs, constant. */
+const rowKinds: ((headDim: number) => fc.Arbitrary<number[]>)[] = [
+  ofEach(reals(-4, 4)),
+  ofEach(reals(-1e-6, 1e-6)),
+  ofEach(fc.integer({ min: -300, max: 300 }).map((k) => k * 2 ** -149)),
+  ofEach(reals(-60000, 60000)),
+  ofEach(reals(999.9, 1000.1)),
+  ofEach(fc.integer({ min: -31, max: 31 }).map((k) => k / 2)),
+  ofEach(reals(-3, -1)),
+  ofEach(fc.oneof({ weight: 9, arbitrary: reals(-0.1, 0.1) }, reals(-500, 500))),
+  ofEach(fc.constantFrom(0, -0)),
+  (headDim) => reals(-1000, 1000).map((value) => Array.from({ length: headDim }, () => value)),
+]
+
+function reals(min: number, max: number): fc.Arbitrary<number> {
+  return fc.double({ min, max, noNaN: true })
+}
+
+function ofEach(value: fc.Arbitrary<number>): (headDim: number) => fc.Arbitrary<number[]> {
+  return (headDim) => fc.array(value, { minLength: headDim, maxLength: headDim })
+}
+
+const input = (dtype: Dtype, headDim: number): fc.Arbitrary<{ values: Float32Array; shape: BlockShape }> =>
+  fc
+    .record({ kvHeads: fc.integer({ min: 1, max: 2 }), tokens: fc.integer({ min: 1, max: 3 }) })
+    .chain(({ kvHeads, tokens }) =>
+      fc
+        .array(fc.oneof(...rowKinds.map((kind) => kind(headDim))), { minLength: kvHeads * tokens, maxLength: kvHeads * tokens })
+        .map((rows) => ({ values: asDtype(Float32Array.from(rows.flat()), dtype), shape: { kvHeads, tokens, headDim, dtype } })),
+    )
+
+describe.each(cases)('$id $params, head size $headDim', ({ id, params, headDim }) => {
+  const quantizer = quantizerById(id)
+  const dtypes: Dtype[] = quantizer.lossy ? ['F32'] : ['F32', 'F16', 'BF16']
+
+  it.each(dtypes)('%s: bits are the bytes of the layout', (dtype) => {
+    const shape = { kvHeads: 3, tokens: 7, headDim, dtype }
+    const layout = Object.values(quantizer.layout(shape, params))
+    const bytes = layout.reduce((sum, stream) => sum + elements(stream) * ARRAYS[stream.dtype].BYTES_PER_ELEMENT, 0)
+    expect((8 * bytes) / (3 * 7 * headDim)).toBe(quantizer.bits(params, { headDim, dtype }))
+  })
+
+  it.each(dtypes)('%s: error within the bound, nothing else written, deterministic, close to itself the second time', (dtype) => {
+    fc.assert(
+      fc.property(input(dtype, headDim), ({ values, shape }) => {
+        const once = roundTrip(quantizer, values, shape, params)
+        expectWithinBound(quantizer, values, once.decoded, shape, params)
+        expect(sameBytes(roundTrip(quantizer, values, shape, params).streams, once.streams)).toBe(true)
+        const twice = roundTrip(quantizer, once.decoded, shape, params)
+        expectWithinBound(quantizer, once.decoded, twice.decoded, shape, params)
+      }),
+      { numRuns: 12 },
+    )
+  })
+
+  it('a row depends on no other row, head or token', () => {
+    fc.assert(
+      fc.property(input('F32', headDim), ({ values, shape }) => {
+        const whole = roundTrip(quantizer, values, shape, params).decoded
+        for (let at = 0; at < values.length; at += headDim) {
+          const row = roundTrip(quantizer, values.slice(at, at + headDim), { ...shape, kvHeads: 1, tokens: 1 }, params).decoded
+          expect(Buffer.compare(asBytes(row), asBytes(whole.slice(at, at + headDim)))).toBe(0)
+        }
+      }),
+      { numRuns: 4 },
+    )
+  })
+
+  it('zeros of either sign stay zero', () => {
+    const zeros = Float32Array.from({ length: headDim }, (_, i) => (i % 3 === 0 ? -0 : 0))
+    const { decoded } = roundTrip(quantizer, zeros, { kvHeads: 1, tokens: 1, headDim, dtype: 'F32' }, params)
+    expect(decoded.every((value) => value === 0)).toBe(true)
+  })
+
+  it('the largest F32 is held, saturates, or is refused as OUT_OF_RANGE', () => {
+    const huge = Float32Array.from({ length: headDim }, (_, i) => (i % 2 === 0 ? 3.4e38 : -3.4e38))
+    const shape: BlockShape = { kvHeads: 1, tokens: 1, headDim, dtype: 'F32' }
+    const hasF16 = Object.keys(quantizer.layout(shape, params)).some((name) => name === 'scales' || name === 'blocks')
+    const encode = (): Float32Array => roundTrip(quantizer, huge, shape, params).decoded
+    if (hasF16) expect(encode).toThrow(expect.objectContaining({ name: 'LabError', code: 'OUT_OF_RANGE' }) as LabError)
+    else expectWithinBound(quantizer, huge, encode(), shape, params)
+  })
+})
+
+describe('the registry', () => {
+  it('has unique ids that the grammar can hold', () => {
+    const ids = quantizers.map(({ id }) => id)
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(ids.filter((id) => !/^[a-z][a-z0-9_-]*$/.test(id))).toEqual([])
+  })
+
+  it.each(quantizers.map(({ id }) => id))('%s says where it comes from, and tests reach it', (id) => {
+    const { label, source } = quantizerById(id)
+    expect(label.length).toBeGreaterThan(8)
+    expect(source.length).toBeGreaterThan(8)
+    expect(cases.filter((each) => each.id === id).length).toBeGreaterThan(2)
+  })
+
+  it('refuses an unknown id by code', () => {
+    expect(() => quantizerById('int9')).toThrow(expect.objectContaining({ code: 'UNKNOWN_METHOD' }) as LabError)
+  })
+
+  it('every refusal that names a choice names a valid one', () => {
+    for (const quantizer of quantizers) {
+      for (const params of choices(quantizer)) {
+        for (let headDim = 1; headDim <= 320; headDim++) {
+          const refused = quantizer.refuse(params, headDim)
+          if (refused && Object.keys(refused.nearest).length > 0) expect(quantizer.refuse({ ...params, ...(refused.nearest as Params) }, headDim)).toBeNull()
+        }
+      }
+    }
+  })
+})

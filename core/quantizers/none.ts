@@ -1,0 +1,40 @@
+import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '#core/bytes/float.ts'
+import { LabError } from '#core/contract/errors.ts'
+import { defineQuantizer, type BlockShape } from './quantizer.ts'
+import { floatsOf, halvesOf } from './streams.ts'
+
+/** The cache as it is: stream `values` in the cache's own dtype [kvHeads, tokens, headDim]. The reference that every lossy method is held against. */
+export const none = defineQuantizer({
+  id: 'none',
+  label: 'No quantisation: the dtype of the cache itself',
+  source: 'IEEE 754 binary32 and binary16, bfloat16',
+  lossy: false,
+  params: {},
+  bits: (_, { dtype }) => (dtype === 'F32' ? 32 : 16),
+  refuse: () => null,
+  layout: ({ kvHeads, tokens, headDim, dtype }) => ({ values: { dtype, shape: [kvHeads, tokens, headDim] } }),
+  encode(values, shape, _, out) {
+    if (shape.dtype === 'F32') return floatsOf(out, 'values', values.length).set(values)
+    const halves = halvesOf(out, 'values', values.length)
+    if (shape.dtype === 'F16') encodeF16(values, halves)
+    else encodeBf16(values, halves)
+    refuseInfinities(values, halves, shape)
+  },
+  decode(streams, shape, _, out) {
+    if (shape.dtype === 'F32') out.set(floatsOf(streams, 'values', out.length))
+    else if (shape.dtype === 'F16') decodeF16(halvesOf(streams, 'values', out.length), out)
+    else decodeBf16(halvesOf(streams, 'values', out.length), out)
+  },
+  errorBound(_row, _params, bound) {
+    bound.fill(0)
+  },
+})
+
+/** A cache's own values fit its dtype; those that a transform made need not. */
+function refuseInfinities(values: Float32Array, halves: Uint16Array, { dtype }: BlockShape): void {
+  const infinity = dtype === 'F16' ? 0x7c00 : 0x7f80
+  const at = halves.findIndex((bits) => (bits & infinity) === infinity)
+  if (at < 0) return
+  const value = values[at]!
+  throw new LabError('OUT_OF_RANGE', `value ${value} does not fit ${dtype}: use none without transforms`, { at, value })
+}
