@@ -1,0 +1,111 @@
+import type { Command } from 'commander'
+import { LabError } from '#core/contract/errors.ts'
+import { gateSpec, type GateSpec, type RunSpec } from '#core/contract/run.ts'
+
+/** Flags as typed; what was not given is not there. */
+export type RunFlags = {
+  model?: string
+  data?: string
+  mode?: string
+  join?: string
+  bos?: string
+  context?: string
+  prefix?: string
+  advance?: string
+  windows?: string
+  methods?: string
+  batch?: string
+  threads?: string
+  provider?: string
+  memory?: string
+  gate?: string
+  seed?: string
+  level?: string
+  keepKv?: true
+}
+
+/** Flags that say what is scored; `sweep` and `validate` share them. */
+export function addScoringFlags(command: Command): Command {
+  return command
+    .option('--mode <mode>', 'how the cache is used: handoff', 'handoff')
+    .option('--join <rule>', 'how a text becomes one stream: file, hf-rows, documents (default: file)')
+    .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
+    .option('--context <tokens>', 'window length (default: 512)')
+    .option('--prefix <tokens>', 'tokens of a window whose cache is compressed (default: half the window)')
+    .option('--advance <tokens>', 'from the start of one window to the next (default: the window length)')
+    .option('--batch <rows>', 'rows of one pass, or auto: by measurement (default: auto)')
+    .option('--threads <n>', 'threads of the model, or auto: all cores (default: auto)')
+    .option('--provider <name>', 'where the model runs: cpu', 'cpu')
+    .option('--memory <bytes>', 'most that may be held beside the model, such as 2GB, or auto: a quarter of the memory (default: auto)')
+    .option('--seed <n>', 'seed of the bootstrap (default: 0)')
+    .option('--level <p>', 'confidence level of the intervals (default: 0.95)')
+}
+
+/** The part of a spec that the flags give. Throws LabError INVALID_INPUT naming the flag. */
+export function specOf(flags: RunFlags): Partial<RunSpec> {
+  const spec: Partial<RunSpec> = {}
+  if (flags.model !== undefined) spec.model = flags.model
+  if (flags.data !== undefined) spec.data = flags.data
+  if (flags.mode !== undefined) spec.mode = oneOf('--mode', flags.mode, ['handoff'])
+  if (flags.join !== undefined) spec.join = oneOf('--join', flags.join, ['file', 'hf-rows', 'documents'])
+  if (flags.bos !== undefined) spec.bos = oneOf('--bos', flags.bos, ['model', 'always', 'never'])
+  if (flags.context !== undefined) spec.contextLength = whole('--context', flags.context)
+  if (flags.prefix !== undefined) spec.prefixLength = whole('--prefix', flags.prefix)
+  if (flags.advance !== undefined) spec.advance = whole('--advance', flags.advance)
+  if (flags.windows !== undefined) spec.windows = flags.windows === 'all' ? 'all' : whole('--windows', flags.windows, ' or all')
+  if (flags.methods !== undefined) spec.methods = splitMethods(flags.methods)
+  if (flags.batch !== undefined) spec.batch = flags.batch === 'auto' ? 'auto' : whole('--batch', flags.batch, ' or auto')
+  if (flags.threads !== undefined) spec.threads = flags.threads === 'auto' ? 'auto' : whole('--threads', flags.threads, ' or auto')
+  if (flags.provider !== undefined) spec.provider = oneOf('--provider', flags.provider, ['cpu'])
+  if (flags.memory !== undefined) spec.memoryBudget = flags.memory === 'auto' ? 'auto' : byteCount(flags.memory)
+  if (flags.gate !== undefined) spec.gate = gateOf(flags.gate)
+  if (flags.seed !== undefined) spec.seed = whole('--seed', flags.seed)
+  if (flags.level !== undefined) spec.level = real('--level', flags.level)
+  if (flags.keepKv !== undefined) spec.keepKv = true
+  return spec
+}
+
+/** Method strings set apart by commas. A comma before a number belongs to a list of layers: `int4:g64@layers0,-1,q8_0` are two methods. */
+export function splitMethods(text: string): string[] {
+  return text.split(/,(?!\s*-?\d)/).map((method) => method.trim()).filter((method) => method !== '')
+}
+
+/** Limits by metric: `klMean=0.02,klP99=0.2`; what is not named is not part of the gate. */
+export function gateOf(text: string): GateSpec {
+  const metrics = Object.keys(gateSpec.shape) as (keyof GateSpec)[]
+  const gate: GateSpec = { lnRatio: null, klMean: null, klP99: null, deltaPerplexity: null }
+  for (const part of text.split(',')) {
+    const [name = '', value = ''] = part.split('=').map((word) => word.trim())
+    const limit = real(`--gate ${name}`, value)
+    if (limit <= 0) throw new LabError('INVALID_INPUT', `--gate ${name}: the limit must be above 0, not ${value}`)
+    gate[oneOf('--gate', name, metrics)] = limit
+  }
+  return gate
+}
+
+/** One of the words that there are. Throws LabError INVALID_INPUT naming them. */
+export function oneOf<const T extends string>(flag: string, given: string, there: readonly T[]): T {
+  const found = there.find((word) => word === given)
+  if (found === undefined) throw new LabError('INVALID_INPUT', `${flag}: this version has no ${JSON.stringify(given)}: there is ${there.join(', ')}`)
+  return found
+}
+
+/** A whole number as typed; its domain is the spec's business. Throws LabError INVALID_INPUT. */
+export function whole(flag: string, given: string, otherwise = ''): number {
+  if (!/^\d+$/.test(given)) throw new LabError('INVALID_INPUT', `${flag}: ${JSON.stringify(given)} is not a whole number${otherwise}`)
+  return Number(given)
+}
+
+/** A number as typed. Throws LabError INVALID_INPUT. */
+export function real(flag: string, given: string): number {
+  const value = given.trim() === '' ? NaN : Number(given)
+  if (!Number.isFinite(value)) throw new LabError('INVALID_INPUT', `${flag}: ${JSON.stringify(given)} is not a number`)
+  return value
+}
+
+/** Bytes with or without a decimal unit: 2GB, 500MB, 1500000. */
+function byteCount(given: string): number {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)\s*([kMGT]?)B?$/i.exec(given) ?? []
+  if (digits === undefined) throw new LabError('INVALID_INPUT', `--memory: ${JSON.stringify(given)} is not a number of bytes such as 500MB or 2GB, or auto`)
+  return Math.round(Number(digits) * 1000 ** ' KMGT'.indexOf(unit.toUpperCase() || ' '))
+}

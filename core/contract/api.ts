@@ -1,0 +1,150 @@
+import { z } from 'zod'
+import type { LabErrorJson } from './errors.ts'
+import type { FileInfo, TensorComparison } from './files.ts'
+import type { MethodCatalog } from './method.ts'
+import { call, stream } from './rpc.ts'
+import { runSpec, type Controls, type DataFacts, type Interval, type Outcome, type RunEvent, type RunPlan, type RunResult } from './run.ts'
+
+/** How far a piece of work is; absolute, so that any of them may be left out. `unit` names what is counted where a rate of it means something. */
+export type Progress = { phase: string; done: number; total: number; unit?: string }
+
+/** What answers: versions and where the library lies. */
+export type EngineInfo = { version: string; node: string; onnxruntime: string; home: string; pid: number }
+
+const path = z.string().min(1)
+const text = { model: runSpec.shape.model, data: runSpec.shape.data, join: runSpec.shape.join, bos: runSpec.shape.bos, threads: runSpec.shape.threads }
+
+export const extractInput = z.object({ ...text, tokens: z.int().min(1), output: path }).strict()
+export type ExtractInput = z.infer<typeof extractInput>
+/** A plain cache that was written; sizes as in the file. */
+export type ExtractReport = {
+  output: string
+  model: string
+  layers: number
+  kvHeads: number
+  tokens: number
+  headDim: number
+  dtype: string
+  tokenIdsSha256: string
+  bosApplied: boolean
+  bytes: number
+}
+
+/** `output: null` measures only: the file is written to a temporary folder. */
+export const compressInput = z.object({ input: path, output: path.nullable(), method: z.string().min(1) }).strict()
+export type CompressInput = z.infer<typeof compressInput>
+/** Errors in the unit of the values, SNR in dB; null SNR: no error at all; null cosine: a side is all zero. */
+export type TensorMetrics = { rmse: number; snr_db: number | null; cosine_similarity: number | null; max_error: number; quality_level: string }
+/** The names are those of the program this one grew out of. `original_size_bytes` is the cache at F16, `compressed_size_bytes` the whole file. */
+export type CompressReport = TensorMetrics & {
+  method: string
+  output: string | null
+  compression_ratio: number
+  bits_per_value: number
+  original_size_bytes: number
+  /** The cache at its own dtype. */
+  original_own_size_bytes: number
+  compressed_size_bytes: number
+  quality_passed: boolean
+  violations: string[]
+  tensor_metrics: ({ layer: number; side: 'key' | 'value' } & TensorMetrics)[]
+  processing_time_ms: number
+  encode_time_ms: number
+  decode_time_ms: number
+}
+
+export const decompressInput = z.object({ input: path, output: path }).strict()
+export type DecompressInput = z.infer<typeof decompressInput>
+export type DecompressReport = {
+  output: string
+  method: string
+  layers: number
+  kvHeads: number
+  tokens: number
+  headDim: number
+  dtype: string
+  bytes: number
+  processing_time_ms: number
+}
+
+export const PERPLEXITY_PROTOCOLS = ['hf-stride', 'hf-stride-window-mean', 'disjoint', 'llama.cpp'] as const
+/** `stride` null: half the context where the protocol has one. `tokens`: how much of the text from its start. */
+export const perplexityInput = z
+  .object({ ...text, protocol: z.enum(PERPLEXITY_PROTOCOLS), context: z.int().min(2), stride: z.int().min(1).nullable(), tokens: z.union([z.int().min(2), z.literal('all')]) })
+  .strict()
+export type PerplexityInput = z.infer<typeof perplexityInput>
+/** `nll` is the sum over `tokens` scored tokens, natural log. */
+export type PerplexityReport = {
+  protocol: { kind: (typeof PERPLEXITY_PROTOCOLS)[number]; context: number; stride?: number }
+  model: string
+  weights: string | null
+  data: DataFacts
+  bosApplied: boolean
+  perplexity: number
+  standardError: number
+  nll: number
+  tokens: number
+  windows: number
+  seconds: number
+}
+
+/** `spec` has one method; `out` null: a folder of its own in the library; `baseline`: an earlier result or validation to hold this one against. */
+export const validateInput = z.object({ spec: runSpec, out: path.nullable(), baseline: path.nullable() }).strict()
+export type ValidateInput = z.infer<typeof validateInput>
+/** An earlier run beside this one: Δ ln PPL of both, and whether this one lies wholly above the earlier upper bound. */
+export type BaselineComparison = { file: string; id: string; earlier: Interval; now: Interval; worse: boolean; sameModelFiles: boolean }
+/**
+ * All that `validate` measured, schema kvlab.validation/1. `outcome` is null where a failed control, `withheld`, takes the verdict away;
+ * perplexities are of the run's scored tokens, null with the `reason` where the method could not be measured.
+ */
+export type ValidationReport = {
+  schema: 'kvlab.validation/1'
+  folder: string
+  method: string
+  threshold: number | null
+  outcome: Outcome | null
+  withheld: string | null
+  reason: LabErrorJson | null
+  baseline_perplexity: number | null
+  compressed_perplexity: number | null
+  delta_perplexity: Interval | null
+  perplexity: PerplexityReport
+  compression: CompressReport
+  comparison: BaselineComparison | null
+  run: RunResult
+}
+export type ValidateEvent = Progress | { folder: string } | { run: { id: string; folder: string } } | { warning: string }
+
+/** One finding of the doctor. */
+export type Check = { name: string; status: 'ok' | 'warning' | 'failed'; text: string }
+/** `passed` is false where anything failed; `controls` are those of the self-test, null where it could not run. */
+export type DoctorReport = { passed: boolean; checks: Check[]; controls: Controls | null }
+
+export const REPORT_FORMATS = ['json', 'csv', 'markdown'] as const
+
+const none = z.object({}).strict()
+const runId = z.object({ id: z.string().min(1) }).strict()
+
+/** Everything that can be asked of the engine. */
+export const engineApi = {
+  'engine.info': call<EngineInfo>()(none),
+  'method.list': call<MethodCatalog>()(none),
+  'file.inspect': call<FileInfo>()(z.object({ path }).strict()),
+  'file.metrics': call<TensorComparison>()(z.object({ before: path, after: path }).strict()),
+  'kv.extract': stream<Progress, ExtractReport>()(extractInput),
+  'kv.compress': stream<Progress, CompressReport>()(compressInput),
+  'kv.decompress': stream<Progress, DecompressReport>()(decompressInput),
+  'perplexity.measure': stream<Progress, PerplexityReport>()(perplexityInput),
+  'run.plan': stream<Progress, RunPlan>()(runSpec),
+  /** Ends when the run has started; what it does then is watched. */
+  'run.start': stream<Progress, { id: string; folder: string }>()(z.object({ spec: runSpec, out: path.nullable() }).strict()),
+  'run.resume': call<{ id: string; folder: string }>()(z.object({ folder: path }).strict()),
+  /** A snapshot first, then what happens, until `finished`. Leaving it does not stop the run. */
+  'run.watch': stream<RunEvent, void>()(runId),
+  /** Ends the run after the pass in flight; answers when all of it is on disk. */
+  'run.cancel': call<void>()(runId),
+  'run.validate': stream<ValidateEvent, ValidationReport>()(validateInput),
+  'report.render': call<string>()(z.object({ folder: path, format: z.enum(REPORT_FORMATS) }).strict()),
+  'doctor.run': stream<Progress | Check, DoctorReport>()(none),
+} as const
+export type EngineApi = typeof engineApi
