@@ -2,7 +2,7 @@ import { LabError } from '#core/contract/errors.ts'
 import { apply, emptySnapshot, type RunResult } from '#core/contract/run.ts'
 import { exitOfRun } from './exit.ts'
 import { programName } from './format.ts'
-import { shellWord } from './shell-word.ts'
+import { shellWord } from '#core/contract/command-line.ts'
 import { showResult } from './result-view.ts'
 import type { Session } from './session.ts'
 

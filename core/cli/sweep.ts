@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { fileError } from '#core/bytes/file.ts'
-import { commandLine } from '#core/contract/command-line.ts'
+import { commandLine, shellWord } from '#core/contract/command-line.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { RunResult, RunSpec } from '#core/contract/run.ts'
 import { defaultSpec } from '#core/runs/spec.ts'
@@ -11,7 +11,6 @@ import { programName } from './format.ts'
 import { planText } from './plan-view.ts'
 import { addScoringFlags, specOf, type RunFlags } from './run-flags.ts'
 import { action, type Session } from './session.ts'
-import { shellWord } from './shell-word.ts'
 
 type SweepFlags = RunFlags & { out?: string; plan?: true; strict?: true }
 

@@ -8,7 +8,7 @@ import { exitOf } from './exit.ts'
 import { facts, programName } from './format.ts'
 import { addScoringFlags, real, specOf, type RunFlags } from './run-flags.ts'
 import { action, type Session } from './session.ts'
-import { shellWord } from './shell-word.ts'
+import { shellWord } from '#core/contract/command-line.ts'
 
 type ValidateFlags = RunFlags & { model: string; data: string; method: string; threshold: string; quickTest?: true; cpu?: true; baseline?: string; out?: string }
 

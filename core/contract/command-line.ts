@@ -30,6 +30,6 @@ export function commandLine(spec: RunSpec): string {
 }
 
 /** One word as a POSIX shell reads it: in single quotes unless nothing in it is special. */
-function shellWord(text: string): string {
+export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

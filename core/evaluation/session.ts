@@ -48,6 +48,12 @@ export async function openSession(model: ModelFolder, options: { threads: number
   }
 }
 
+/** Names of the execution providers that ONNX Runtime was built with for this system; which of them work here is another matter. */
+export async function listBackends(): Promise<string[]> {
+  const { listSupportedBackends } = await import('onnxruntime-node')
+  return listSupportedBackends().map(({ name }) => name)
+}
+
 /** An open model. One call at a time: a pass blocks the process while it runs. */
 export class ModelSession {
   readonly info: SessionInfo

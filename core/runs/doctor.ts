@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Check, DoctorReport, Progress } from '#core/contract/api.ts'
 import { toLabErrorJson } from '#core/contract/errors.ts'
 import type { Controls, RunResult } from '#core/contract/run.ts'
+import { listBackends } from '#core/evaluation/session.ts'
 import type { KvCache } from '#core/kv/cache.ts'
 import { decodeKv, encodeKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
@@ -25,7 +26,7 @@ export async function* examine(signal: AbortSignal): AsyncGenerator<Progress | C
   const engine = engineFacts(availableParallelism(), 1)
   yield found({ name: 'machine', status: 'ok', text: `${machine.cpu}, ${machine.cores} cores, ${(machine.memoryBytes / 1e9).toFixed(1)} GB, ${machine.os}` })
   yield found({ name: 'kvlab', status: 'ok', text: `${engine.version}${engine.commit === null ? '' : ` (${engine.commit.slice(0, 10)})`} on Node ${engine.node}` })
-  yield found({ name: 'onnxruntime', status: 'ok', text: `${engine.onnxruntime}, provider ${engine.provider}, ${engine.threads} threads` })
+  yield found({ name: 'onnxruntime', status: 'ok', text: `${engine.onnxruntime}, provider ${engine.provider}, ${engine.threads} threads; built with ${(await listBackends()).join(', ')}` })
   yield found(check('lz4', () => selfTestLz4()))
   const controls = yield* selfTestSweep(found, signal)
   return { passed: checks.every(({ status }) => status !== 'failed'), checks, controls }

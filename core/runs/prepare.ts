@@ -3,16 +3,15 @@ import { toLabErrorJson, LabError, type LabErrorJson } from '#core/contract/erro
 import type { Method } from '#core/contract/method.ts'
 import type { DataFacts, ModelFacts, Protocol, RunPlan, RunSpec } from '#core/contract/run.ts'
 import { openSession, type ModelSession } from '#core/evaluation/session.ts'
-import { loadTokenizer } from '#core/evaluation/tokenizer.ts'
-import { planWindows, tokenIdsSha256, tokenStreams } from '#core/evaluation/windows.ts'
+import { planWindows } from '#core/evaluation/windows.ts'
 import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
 import { checkMethod, nominalBits, readMethod } from '#core/kv/methods.ts'
-import { findModel, modelFacts } from '#core/library/models.ts'
-import { loadText } from '#core/library/texts.ts'
+import { modelFacts } from '#core/library/models.ts'
 import { resolvableLnRatio } from '#core/statistics/planner.ts'
 import { chooseBatch, type BatchChoice } from './batch.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { MAX_CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
+import { readTokens } from './token-text.ts'
 
 export type Progress = { phase: string; done: number; total: number }
 
@@ -40,29 +39,14 @@ const MEMORY_SHARE = 0.25
  * Throws LabError for anything that makes the whole run impossible; single methods that cannot run are listed in `plan.skipped`.
  */
 export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed): AsyncGenerator<Progress, Prepared> {
-  const steps = 4
+  const steps = 3
   yield { phase: 'reading the text', done: 0, total: steps }
-  const folder = await findModel(spec.model)
-  const text = await loadText(spec.data, spec.join)
-  signal.throwIfAborted()
-  yield { phase: 'tokenising', done: 1, total: steps }
-  const tokenizer = await loadTokenizer(folder)
-  const bosApplied = spec.bos === 'always' || (spec.bos === 'model' && tokenizer.addsBos)
-  if (spec.bos === 'always' && tokenizer.bosId === null) throw new LabError('INVALID_INPUT', `${folder.name}: its tokenizer has no BOS token: use --bos model or --bos never`)
-  const bosId = bosApplied ? tokenizer.bosId : null
-  const streams = tokenStreams(text.documents.map((document) => tokenizer.encode(document)), bosId)
+  const { folder, streams, bosId, data } = await readTokens(spec)
   const windows = planWindows(streams, { contextLength: spec.contextLength, advance: spec.advance, bosId, windows: spec.windows })
   if (windows.length < 2) throw new LabError('TEXT_TOO_SHORT', `${spec.data}: only one window of ${spec.contextLength} tokens: intervals need at least 2, give a longer text or a shorter --context`)
-  const data: DataFacts = {
-    name: text.name,
-    textSha256: text.textSha256,
-    tokenIdsSha256: tokenIdsSha256(streams),
-    tokens: streams.reduce((sum, ids) => sum + ids.length, 0),
-    documents: text.documents.length,
-  }
   signal.throwIfAborted()
 
-  yield { phase: 'loading the model', done: 2, total: steps }
+  yield { phase: 'loading the model', done: 1, total: steps }
   const threads = fixed?.threads ?? (spec.threads === 'auto' ? availableParallelism() : spec.threads)
   const session = await openSession(folder, { threads })
   try {
@@ -70,7 +54,7 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
     signal.throwIfAborted()
     const shape: KvShape = { layers: session.info.layers, kvHeads: session.info.kvHeads, tokens: spec.prefixLength, headDim: session.info.headDim, dtype: session.info.kvDtype }
     const { methods, skipped } = runnable(spec.methods, shape)
-    yield { phase: 'measuring the batch size', done: 3, total: steps }
+    yield { phase: 'measuring the batch size', done: 2, total: steps }
     const scored = spec.contextLength - spec.prefixLength - 1
     const first = windows[0] ?? new Uint32Array()
     const budget = spec.memoryBudget === 'auto' ? Math.floor(totalmem() * MEMORY_SHARE) : spec.memoryBudget
@@ -85,7 +69,7 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
       block: null,
       advance: spec.advance,
       bos: spec.bos,
-      bosApplied,
+      bosApplied: bosId !== null,
       join: spec.join,
       windows: windows.length,
       scoredTokens: windows.length * scored,
