@@ -174,6 +174,26 @@ describe('a run', () => {
   })
 })
 
+describe('against torch', () => {
+  it('a whole sweep gives the mean KL and Δ ln PPL that transformers gives on the same windows', async () => {
+    type Golden = { modes: { handoff: Record<string, { lnRatio: number; klMean: number; klP99: number; flipRate: number; perplexity: number }> } }
+    const golden = (JSON.parse(readFileSync(new URL('./golden/torch/demo-moby-c64.json', import.meta.url), 'utf8')) as Golden).modes.handoff
+    const methods = Object.keys(golden).filter((method) => method !== 'none' && method !== 'int4:g64@recent32')
+    const { result } = await whole(small({ methods, windows: 24 }))
+    expect(result.trials.length).toBe(18)
+    for (const { method, quality } of result.trials) {
+      const known = golden[method]
+      if (!known || !quality) throw new Error(`no figures for ${method}`)
+      // A value on the edge between two codes may fall on either side in another program; one such code moves a few of the 744 tokens by some hundredths of a nat.
+      expect(Math.abs(quality.kl.mean / known.klMean - 1), `${method} KL`).toBeLessThan(1e-2)
+      expect(Math.abs(quality.lnRatio.mean - known.lnRatio), `${method} Δ ln PPL`).toBeLessThan(5e-5)
+      expect(Math.abs(quality.kl.p99 / known.klP99 - 1), `${method} KL p99`).toBeLessThan(3e-2)
+      expect(Math.abs(quality.flips.rate - known.flipRate), `${method} flips`).toBeLessThan(2 / 744)
+      expect(Math.abs(quality.perplexity / known.perplexity - 1), `${method} perplexity`).toBeLessThan(1e-4)
+    }
+  })
+})
+
 describe('what goes wrong', () => {
   it('a value that a format cannot hold fails that method by name; the others go on', async () => {
     const model = brokenModel('loud', (onnx) => {

@@ -3,6 +3,7 @@ import type { Controls, LiveTrial, MethodBytes, MethodSpeed, RunPlan, RunResult,
 import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
 import { isLossy, readMethod } from '#core/kv/methods.ts'
 import { Bootstrap } from '#core/statistics/bootstrap.ts'
+import { clusterMean, windowSums } from '#core/statistics/clusters.ts'
 import { judge, outcomeOf } from '#core/statistics/gate.ts'
 import { liveInterval } from '#core/statistics/live.ts'
 import { quality } from '#core/statistics/quality.ts'
@@ -123,19 +124,13 @@ function tensorsOf(measured: MethodTally): TensorError[] {
 }
 
 function baselineOf(tally: Tally): RunResult['baseline'] {
-  const windows = tally.reference.windows()
-  if (windows.length === 0) return null
-  const { tokensPerWindow, nll } = tally.reference
-  const interval = liveInterval(windowSums(nll, windows, tokensPerWindow), tokensPerWindow, 0.95)
-  const total = windowSums(nll, windows, tokensPerWindow).reduce((sum, value) => sum + value, 0)
-  const tokens = windows.length * tokensPerWindow
-  const perplexity = Math.exp(total / tokens)
-  return { nll: total, perplexity, standardError: perplexity * (interval?.standardError ?? 0), tokens }
-}
-
-/** Sums of a per-token series over each of the given windows. */
-function windowSums(series: Float64Array, windows: readonly number[], tokensPerWindow: number): number[] {
-  return windows.map((window) => series.subarray(window * tokensPerWindow, (window + 1) * tokensPerWindow).reduce((sum, value) => sum + value, 0))
+  const { nllRef, tokensPerWindow } = tally.reference.samples(tally.reference.nll)
+  const sums = windowSums(nllRef, tokensPerWindow)
+  // One window says nothing of the error.
+  if (sums.length < 2) return null
+  const { mean, standardError } = clusterMean(sums, tokensPerWindow)
+  const perplexity = Math.exp(mean)
+  return { nll: mean * nllRef.length, perplexity, standardError: perplexity * standardError, tokens: nllRef.length }
 }
 
 function controlsOf(tally: Tally, spec: RunSpec, bootstrap: (clusters: number) => Bootstrap): Controls | null {
@@ -192,18 +187,16 @@ export function liveTrials(tally: Tally, plan: RunPlan, level: number): LiveTria
       const reason = measured?.failure?.reason ?? null
       return { method, status: reason ? 'failed' : 'waiting', reason, tokens: 0, lnRatio: null, klMean: null, flipRate: null, bitsPerValue: null }
     }
-    const { tokensPerWindow } = measured.scores
-    const samples = measured.scores.samples(tally.reference.nll)
-    const difference = samples.nll.map((nll, i) => nll - (samples.nllRef[i] ?? 0))
-    const compact = Array.from(windows.keys())
+    const { tokensPerWindow, nllRef, nll, kl, agree } = measured.scores.samples(tally.reference.nll)
+    const interval = (series: Float64Array): LiveTrial['klMean'] => liveInterval(windowSums(series, tokensPerWindow), tokensPerWindow, level)
     return {
       method,
       status: 'running',
       reason: null,
       tokens: windows.length * tokensPerWindow,
-      lnRatio: liveInterval(windowSums(difference, compact, tokensPerWindow), tokensPerWindow, level),
-      klMean: liveInterval(windowSums(samples.kl, compact, tokensPerWindow), tokensPerWindow, level),
-      flipRate: countFlips(samples.agree) / samples.agree.length,
+      lnRatio: interval(nll.map((loss, i) => loss - (nllRef[i] ?? 0))),
+      klMean: interval(kl),
+      flipRate: countFlips(agree) / agree.length,
       bitsPerValue: (16 * measured.encoded) / (f16Bytes(shape) * windows.length),
     }
   })
