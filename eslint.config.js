@@ -1,5 +1,5 @@
 import tseslint from 'typescript-eslint'
-import { ROOMS, SINGLE_DOORS } from './rooms.js'
+import { OUTER_ROOMS, ROOMS, SINGLE_DOORS } from './rooms.js'
 
 const all = [...new Set(Object.keys(ROOMS).map((room) => room.slice('core/'.length)))]
 
@@ -17,6 +17,14 @@ const roomBlocks = Object.entries(ROOMS).map(([room, { rooms, node }]) => {
     ignores: [`${room}/**/*.test.ts`, ...(Array.isArray(node) ? node : [])],
     rules: { 'no-restricted-imports': ['error', { patterns, paths: doors.map(([door, files]) => ({ name: door, message: `only ${files.join(', ')} imports ${door}` })) }] },
   }
+})
+
+const outerBlocks = Object.entries(OUTER_ROOMS).map(([room, { rooms, node }]) => {
+  const patterns = [
+    { group: ['#core/*', ...rooms.map((name) => `!#core/${name}`)], message: `${room} may import only ${rooms.join(', ')} of the core: see rooms.js` },
+    ...(node ? [] : [{ group: ['node:*', 'electron'], message: `${room} runs in a page: see rooms.js` }]),
+  ]
+  return { files: [`${room}/**/*.{ts,vue}`], rules: { 'no-restricted-imports': ['error', { patterns }] } }
 })
 
 export default tseslint.config(
@@ -41,4 +49,5 @@ export default tseslint.config(
   { files: ['core/quantizers/**/*.ts', 'core/transforms/**/*.ts', 'core/bytes/float*.ts', 'core/evaluation/score*.ts', 'core/statistics/**/*.ts', 'core/kv/metrics.ts', 'core/codecs/entropy.ts', '**/*.test.ts'], rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
   { files: ['*.config.ts', 'core/evaluation/no-sharp.ts'], rules: { 'no-restricted-syntax': 'off' } },
   ...roomBlocks,
+  ...outerBlocks,
 )

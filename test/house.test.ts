@@ -1,17 +1,23 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 // @ts-expect-error plain JavaScript, shared with eslint.config.js
-import { ROOMS, SINGLE_DOORS } from '../rooms.js'
+import { OUTER_ROOMS, ROOMS, SINGLE_DOORS } from '../rooms.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const rooms = ROOMS as Record<string, { rooms: string[]; node: string[] | 'all' }>
+const outer = OUTER_ROOMS as Record<string, { rooms: string[]; node: boolean }>
 const doors = SINGLE_DOORS as Record<string, string[]>
 
-const files = readdirSync(join(root, 'core'), { recursive: true, encoding: 'utf8' })
-  .map((file) => join('core', file))
-  .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+function sourcesOf(folder: string): string[] {
+  if (!existsSync(join(root, folder))) return []
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .map((file) => join(folder, file))
+    .filter((file) => /\.(ts|vue)$/.test(file) && !file.endsWith('.test.ts'))
+}
+
+const files = sourcesOf('core')
 
 /** What a file imports, types included: specifiers of static and dynamic imports. */
 function importsOf(file: string): string[] {
@@ -45,6 +51,19 @@ describe('the dependency rule', () => {
       const entry = target === 'core/engine.ts' ? 'core/engine' : roomOf(target)
       return allowed.includes(entry) ? [] : [specifier]
     })
+    expect(wrong).toEqual([])
+  })
+
+  it.each(Object.entries(outer))('%s imports of the core only what it may', (folder, { rooms: allowed, node }) => {
+    const wrong = sourcesOf(folder).flatMap((file) =>
+      importsOf(file)
+        .filter((specifier) => {
+          if (specifier.startsWith('node:') || specifier === 'electron') return !node
+          const inside = specifier.startsWith('#core/') ? specifier.slice('#core/'.length) : null
+          return inside !== null && !allowed.some((name) => inside === `${name}.ts` || inside.startsWith(`${name}/`))
+        })
+        .map((specifier) => `${file}: ${specifier}`),
+    )
     expect(wrong).toEqual([])
   })
 

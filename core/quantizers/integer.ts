@@ -109,7 +109,12 @@ function stage(values: Float32Array, at: number, length: number, z: number, inve
     }
     return
   }
-  for (let i = 0; i < length; i++) numbers[i] = Math.fround(values[at + i]! - z) * inverse + ROUND_F32
+  for (let i = 0; i < length; i += 4) {
+    numbers[i] = Math.fround(values[at + i]! - z) * inverse + ROUND_F32
+    numbers[i + 1] = Math.fround(values[at + i + 1]! - z) * inverse + ROUND_F32
+    numbers[i + 2] = Math.fround(values[at + i + 2]! - z) * inverse + ROUND_F32
+    numbers[i + 3] = Math.fround(values[at + i + 3]! - z) * inverse + ROUND_F32
+  }
 }
 
 /** As `stage`, for the rare groups where F16 rounded the scale or the zero point so far inwards that codes would leave `least..most`. */
@@ -130,10 +135,19 @@ function quantizeSymmetric(values: Float32Array, valueBits: Int32Array, at: numb
 function quantizeAffine(values: Float32Array, at: number, length: number, top: number, scales: Uint16Array, zeros: Uint16Array, group: number): void {
   let low = values[at]!
   let high = low
-  for (let i = at + 1; i < at + length; i++) {
-    const x = values[i]!
-    if (x > high) high = x
-    if (x < low) low = x
+  for (let i = at; i < at + length; i += 4) {
+    const a = values[i]!
+    const b = values[i + 1]!
+    const c = values[i + 2]!
+    const d = values[i + 3]!
+    if (a > high) high = a
+    if (a < low) low = a
+    if (b > high) high = b
+    if (b < low) low = b
+    if (c > high) high = c
+    if (c < low) low = c
+    if (d > high) high = d
+    if (d < low) low = d
   }
   const zero = finiteF16(low, 'zero point')
   const scale = finiteF16(Math.fround(high - low) / top, 'scale')
@@ -163,7 +177,12 @@ function largestMagnitude(valueBits: Int32Array, at: number, length: number): nu
 
 /** (code - offset) s + z of the staged codes; (code - offset) s has at most 19 significant bits, so that only the sum is rounded, by the store. */
 function dequantize(length: number, offset: number, s: number, z: number, out: Float32Array, at: number): void {
-  for (let i = 0; i < length; i++) out[at + i] = (words[i]! - offset) * s + z
+  for (let i = 0; i < length; i += 4) {
+    out[at + i] = (words[i]! - offset) * s + z
+    out[at + i + 1] = (words[i + 1]! - offset) * s + z
+    out[at + i + 2] = (words[i + 2]! - offset) * s + z
+    out[at + i + 3] = (words[i + 3]! - offset) * s + z
+  }
 }
 
 /** The valid group size that divides `headDim` and is nearest to `wanted`, the smaller one of two as near; null where there is none. */

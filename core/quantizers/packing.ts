@@ -60,32 +60,55 @@ function unpack2(packed: Uint8Array, at: number, codes: Int32Array, length: numb
   }
 }
 
+/** Eight codes fill `bits` bytes: they are joined by fours, then to a word and what is beyond it. */
 function packAny(codes: Int32Array, length: number, offset: number, bits: number, out: Uint8Array, at: number): void {
   const mask = (1 << bits) - 1
-  let held = 0
-  let count = 0
-  for (let i = 0; i < length; i++) {
-    held |= ((codes[i]! + offset) & mask) << count
-    count += bits
-    if (count >= 8) {
-      out[at++] = held
-      held >>>= 8
-      count -= 8
-    }
+  const half = 4 * bits
+  for (let i = 0; i < length; i += 8, at += bits) {
+    const first =
+      ((codes[i]! + offset) & mask) |
+      (((codes[i + 1]! + offset) & mask) << bits) |
+      (((codes[i + 2]! + offset) & mask) << (2 * bits)) |
+      (((codes[i + 3]! + offset) & mask) << (3 * bits))
+    const second =
+      ((codes[i + 4]! + offset) & mask) |
+      (((codes[i + 5]! + offset) & mask) << bits) |
+      (((codes[i + 6]! + offset) & mask) << (2 * bits)) |
+      (((codes[i + 7]! + offset) & mask) << (3 * bits))
+    const low = first | (second << half)
+    const high = second >>> (32 - half)
+    out[at] = low
+    out[at + 1] = low >>> 8
+    out[at + 2] = low >>> 16
+    if (bits === 3) continue
+    out[at + 3] = low >>> 24
+    out[at + 4] = high
+    if (bits === 5) continue
+    out[at + 5] = high >>> 8
+    if (bits === 7) out[at + 6] = high >>> 16
   }
 }
 
 function unpackAny(packed: Uint8Array, at: number, bits: number, codes: Int32Array, length: number): void {
   const mask = (1 << bits) - 1
-  let held = 0
-  let count = 0
-  for (let i = 0; i < length; i++) {
-    if (count < bits) {
-      held |= packed[at++]! << count
-      count += 8
+  const half = 4 * bits
+  for (let i = 0; i < length; i += 8, at += bits) {
+    let low = packed[at]! | (packed[at + 1]! << 8) | (packed[at + 2]! << 16)
+    let high = 0
+    if (bits > 3) {
+      low |= packed[at + 3]! << 24
+      high = packed[at + 4]!
+      if (bits > 5) high |= packed[at + 5]! << 8
+      if (bits > 6) high |= packed[at + 6]! << 16
     }
-    codes[i] = held & mask
-    held >>>= bits
-    count -= bits
+    const second = (low >>> half) | (high << (32 - half))
+    codes[i] = low & mask
+    codes[i + 1] = (low >>> bits) & mask
+    codes[i + 2] = (low >>> (2 * bits)) & mask
+    codes[i + 3] = (low >>> (3 * bits)) & mask
+    codes[i + 4] = second & mask
+    codes[i + 5] = (second >>> bits) & mask
+    codes[i + 6] = (second >>> (2 * bits)) & mask
+    codes[i + 7] = (second >>> (3 * bits)) & mask
   }
 }
