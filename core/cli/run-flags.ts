@@ -30,7 +30,7 @@ export function addScoringFlags(command: Command): Command {
     .option('--mode <mode>', 'how the cache is used: handoff', 'handoff')
     .option('--join <rule>', 'how a text becomes one stream: file, hf-rows, documents (default: file)')
     .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
-    .option('--context <tokens>', 'window length (default: 512)')
+    .option('--context <tokens>', 'window length (default: 512; 64 for the model demo, which reads little far back)')
     .option('--prefix <tokens>', 'tokens of a window whose cache is compressed (default: half the window)')
     .option('--advance <tokens>', 'from the start of one window to the next (default: the window length)')
     .option('--batch <rows>', 'rows of one pass, or auto: by measurement (default: auto)')

@@ -47,7 +47,7 @@ const everything: RunSpec = {
 describe('commandLine', () => {
   it('leaves out what a sweep does anyway', () => {
     expect(commandLine(defaultSpec({ methods: ['q8_0', 'int4:g64+lz4'] }))).toBe(
-      'kvlab sweep --model demo --data demo --context 512 --prefix 256 --windows 40 --methods q8_0,int4:g64+lz4 --gate lnRatio=0.01,klMean=0.01,klP99=0.1',
+      'kvlab sweep --model demo --data demo --context 64 --prefix 32 --windows 40 --methods q8_0,int4:g64+lz4 --gate lnRatio=0.01,klMean=0.01,klP99=0.1',
     )
   })
 
