@@ -1,5 +1,7 @@
 import type { EngineApi } from '#core/contract/api.ts'
+import { LabError } from '#core/contract/errors.ts'
 import type { Handlers } from '#core/contract/rpc.ts'
+import type { RunResult } from '#core/contract/run.ts'
 import { methodCatalog } from '#core/kv/methods.ts'
 import { inspectFile } from '#core/library/inspect.ts'
 import { compareFiles } from '#core/library/compare.ts'
@@ -37,9 +39,20 @@ export function createEngine({ home }: { home: string }): Engine {
       'run.watch': ({ id }, signal) => runs.watch(id, signal),
       'run.cancel': ({ id }) => runs.cancel(id),
       'run.validate': (input, signal) => validate(runs, home, input, signal),
-      'report.render': async ({ folder, format }) => reportById(format).render(await readResult(folder)),
+      'report.render': async ({ folder, format }) => render(format, folder, await readResult(folder)),
       'doctor.run': (_, signal) => examine(signal),
     },
     close: () => runs.close(),
+  }
+}
+
+/** A report's text. A renderer is a function of the result alone: what it cannot read is a damaged file. */
+function render(format: string, folder: string, result: RunResult): string {
+  const report = reportById(format)
+  try {
+    return report.render(result)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new LabError('MALFORMED_FILE', `${folder}: its result.json is not what a run writes (${reason}): make the run again`, { format: 'kvlab.run', reason, at: 0 }, { cause: error })
   }
 }

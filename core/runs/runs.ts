@@ -13,7 +13,7 @@ export type Runs = {
   plan(spec: RunSpec, signal: AbortSignal): AsyncGenerator<Progress, RunPlan>
   /** Plan and start; the id names the run in `watch` and `cancel`. Yields what the preparation does. */
   start(spec: RunSpec, options: { out?: string | undefined }, signal: AbortSignal): AsyncGenerator<Progress, { id: string; folder: string }>
-  /** Continue the run in this folder; throws LabError INVALID_INPUT where it is done already. */
+  /** Continue the run in this folder; throws LabError INVALID_INPUT where it is done already, RUN_BUSY where this engine works on it. */
   resume(folder: string): Promise<{ id: string; folder: string }>
   /** A snapshot first, then every event until `finished`. Progress and live states may be left out where the watcher is slow, trials and the end never. */
   watch(id: string, signal: AbortSignal): AsyncGenerator<RunEvent>
@@ -59,6 +59,7 @@ export function createRuns(options: { home: string }): Runs {
     async resume(path) {
       const folder = await RunFolder.open(resolve(path))
       if (await folder.finished()) throw new LabError('INVALID_INPUT', `${folder.path} is done: show it with: kvlab report ${folder.path}`)
+      if (jobs.get(folder.head.id)?.snapshot.status === 'running') throw new LabError('RUN_BUSY', `${folder.path} is being worked on by this engine already: watch it`)
       jobs.set(folder.head.id, new Job(folder, null))
       return { id: folder.head.id, folder: folder.path }
     },

@@ -2,13 +2,38 @@ import { appendFileSync, existsSync } from 'node:fs'
 import { mkdir, open, readFile, readdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { z } from 'zod'
 import { fileError, replaceFile } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { RunEvent, RunPlan, RunResult, RunSpec, Trial } from '#core/contract/run.ts'
 import { checkSpec } from './spec.ts'
 
+/** Far longer than it takes to write a lock, in milliseconds. */
+const LOCK_WRITE_MS = 200
+/** More windows and layers than any run has: arrays are sized by them before the journal is read. */
+const MAX_WINDOWS = 1 << 20
+const MAX_LAYERS = 4096
+
 /** What is fixed when a run starts: `run.json`. */
 export type RunHead = { schema: 'kvlab.head/1'; id: string; createdAt: string; plan: RunPlan }
+
+/** What a resumed run reads of its head; the rest is carried along. */
+const runHead = z.looseObject({
+  schema: z.literal('kvlab.head/1'),
+  id: z.string().min(1),
+  createdAt: z.string(),
+  plan: z.looseObject({
+    methods: z.array(z.string()),
+    warnings: z.array(z.string()),
+    skipped: z.array(z.looseObject({ method: z.string(), reason: z.looseObject({ code: z.string(), message: z.string() }) })),
+    batch: z.int().min(1),
+    threads: z.int().min(1),
+    passes: z.int().min(0),
+    protocol: z.looseObject({ windows: z.int().min(2).max(MAX_WINDOWS), scoredTokens: z.int().min(1), prefixLength: z.int().min(1), fingerprint: z.string() }),
+    model: z.looseObject({ files: z.array(z.looseObject({ path: z.string(), sha256: z.string() })), tokenizerSha256: z.string(), layers: z.int().min(1).max(MAX_LAYERS) }),
+  }),
+})
 
 /** Names inside a run folder. */
 const FILES = { spec: 'spec.json', head: 'run.json', events: 'events.ndjson', journal: 'scores.ndjson', result: 'result.json', scores: 'scores.parquet', lock: 'lock' } as const
@@ -44,9 +69,10 @@ export class RunFolder {
   /** Open the folder of an earlier run; throws LabError FILE_NOT_FOUND or MALFORMED_FILE. */
   static async open(path: string): Promise<RunFolder> {
     const spec = checkSpec(await readJson(join(path, FILES.spec)))
-    const head = (await readJson(join(path, FILES.head))) as RunHead
-    if (head.schema !== 'kvlab.head/1') throw malformed(join(path, FILES.head), 'not the head of a run')
-    return new RunFolder(path, spec, head)
+    const head = await readJson(join(path, FILES.head))
+    const { error } = runHead.safeParse(head)
+    if (error) throw malformed(join(path, FILES.head), `${error.issues[0]?.path.join('.') ?? ''}: ${error.issues[0]?.message ?? 'not the head of a run'}`)
+    return new RunFolder(path, spec, head as RunHead)
   }
 
   get journalPath(): string {
@@ -105,7 +131,8 @@ export class RunFolder {
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(error, path, 'lock the run')
       }
-      const holder = await readFile(path, 'utf8').then((text) => JSON.parse(text) as { pid: number; host: string }, () => null)
+      // A lock that cannot be read is being written at this moment, or its writer was killed in between.
+      const holder = (await lockHolder(path)) ?? (await setTimeout(LOCK_WRITE_MS), await lockHolder(path))
       if (holder && (holder.host !== mine.host || (holder.pid !== mine.pid && alive(holder.pid)))) {
         throw new LabError('RUN_BUSY', `${this.path} is being worked on by process ${holder.pid} on ${holder.host}: wait for it, or remove ${path} if that process is gone`)
       }
@@ -117,6 +144,15 @@ export class RunFolder {
   #name(method: string): string {
     const index = this.head.plan.methods.indexOf(method)
     return `${String(index + 1).padStart(2, '0')}-${method.replace(/[^a-z0-9.+-]+/gi, '_')}`
+  }
+}
+
+/** Who holds a lock; null where the file is gone or not whole. */
+async function lockHolder(path: string): Promise<{ pid: number; host: string } | null> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as { pid: number; host: string }
+  } catch {
+    return null
   }
 }
 
