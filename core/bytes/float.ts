@@ -17,7 +17,7 @@ function bitsOf(value: number): number {
 }
 
 /** The bits of an F32 array under the same memory. */
-function bitsUnder(values: Float32Array): Int32Array {
+export function bitsUnder(values: Float32Array): Int32Array {
   return new Int32Array(values.buffer, values.byteOffset, values.length)
 }
 

@@ -5,18 +5,20 @@ const BYTE_VALUES = 256
  * without a table for them. Coders that see beyond single bytes, as LZ4 does, can get below it.
  */
 export function entropyBound(bytes: Uint8Array): number {
-  const counts = histogram(bytes)
   let bits = 0
-  for (const count of counts) if (count > 0) bits += count * Math.log2(bytes.length / count)
+  for (const count of histogram(bytes)) if (count > 0) bits += count * Math.log2(bytes.length / count)
   return Math.ceil(bits / 8)
 }
 
-/** Four tables in turn, so that runs of one byte do not wait for their own increment. */
+/** Four tables in turn, so that runs of one byte do not wait for their own increment; used anew at every call. */
+const counts = new Uint32Array(BYTE_VALUES)
+const second = new Uint32Array(BYTE_VALUES)
+const third = new Uint32Array(BYTE_VALUES)
+const fourth = new Uint32Array(BYTE_VALUES)
+
+/** How often each byte value comes; valid until the next call. */
 function histogram(bytes: Uint8Array): Uint32Array {
-  const counts = new Uint32Array(BYTE_VALUES)
-  const second = new Uint32Array(BYTE_VALUES)
-  const third = new Uint32Array(BYTE_VALUES)
-  const fourth = new Uint32Array(BYTE_VALUES)
+  for (const table of [counts, second, third, fourth]) table.fill(0)
   const whole = bytes.length - (bytes.length % 4)
   for (let i = 0; i < whole; i += 4) {
     counts[bytes[i]!]!++

@@ -23,9 +23,9 @@ export function decodeKv(bytes: Uint8Array, into?: KvArrays): DecodedKv {
   const { shape, method, about } = file
   if (into) checkArrays(into, shape)
   const stacked = new Map<string, StreamArray>()
-  for (const { streams } of file.parts) for (const { name, dtype } of streams) stacked.set(name, elementsOf(rawBytes(bytes, file, name), dtype))
+  for (const { name, dtype } of file.plan.streams) stacked.set(name, elementsOf(rawBytes(bytes, file, name), dtype))
   const arrays = into ?? freshArrays(shape)
-  for (const part of file.parts) decodePart(part, file, stacked, arrays)
+  for (const part of file.plan.parts) decodePart(part, file, stacked, arrays)
   return { shape, method, arrays, about }
 }
 

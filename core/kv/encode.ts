@@ -4,13 +4,15 @@ import type { KeepSpec, Method } from '#core/contract/method.ts'
 import type { StreamBytes } from '#core/contract/run.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { StreamArray } from '#core/quantizers/quantizer.ts'
-import { serialize, type TensorData } from '#core/safetensors/write.ts'
+import { inFileOrder, serialize, type TensorData } from '#core/safetensors/write.ts'
 import { type KvArrays, type KvCache, type KvShape, layerValues, SIDES } from './cache.ts'
 import { checkAbout, checkShape, type KvAbout, kvMetadata } from './file-metadata.ts'
-import { openKv, sealHeader, storedBytes } from './file-header.ts'
+import { sealHeader } from './file-header.ts'
 import { firstNonFinite } from './finite.ts'
 import { gather, layerScratch, layersOf } from './keep.ts'
-import { elementsOf, kvLayout, type KvPart, type KvStream, layerStreams } from './layout.ts'
+import { elementsOf, type KvPart, type KvStream, layerStreams } from './layout.ts'
+import { writeMethod } from './methods.ts'
+import { kvPlan } from './plan.ts'
 
 /** A complete KV file. `header`: bytes before its first tensor; they and the coded bytes of all streams make up the file. */
 export type EncodedKv = {
@@ -30,8 +32,8 @@ export function encodeKv(cache: KvCache, method: Method, about: KvAbout = {}): E
   checkShape(shape)
   checkArrays(cache, shape)
   checkAbout(about)
-  const parts = kvLayout(method, shape)
-  const streams = parts.flatMap((part) => part.streams)
+  const text = writeMethod(method)
+  const { parts, streams } = kvPlan(text, shape)
   const stacked = roomFor(streams)
   for (const part of parts) encodePart(cache, part, method.keep, stacked)
   const records = new Map<string, StreamRecord>()
@@ -40,13 +42,16 @@ export function encodeKv(cache: KvCache, method: Method, about: KvAbout = {}): E
     records.set(name, record)
     return record.codec === 'raw' ? { name, dtype, shape, bytes: stored } : { name, dtype: 'U8', shape: [stored.length], bytes: stored }
   })
-  const bytes = serialize(tensors, kvMetadata({ shape, method, about, records }))
+  const bytes = serialize(tensors, kvMetadata({ shape, method: text, about, records }))
+  const header = sealHeader(bytes)
+  // Lengths alone: the tensors' own bytes are in the workspace, which the next call uses anew.
+  const lengths = tensors.map(({ name, dtype, shape, bytes: { length } }) => ({ name, dtype, shape, length }))
   let sizes: Record<string, StreamBytes> | null = null
   return {
     bytes,
-    header: sealHeader(bytes),
+    header,
     get streams() {
-      return (sizes ??= streamSizes(bytes))
+      return (sizes ??= streamSizes(bytes.subarray(header), inFileOrder(lengths), records))
     },
   }
 }
@@ -124,12 +129,16 @@ function bytesUnder(array: StreamArray | undefined): Uint8Array {
   return array === undefined ? new Uint8Array() : new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 }
 
-function streamSizes(bytes: Uint8Array): Record<string, StreamBytes> {
-  const file = openKv(bytes)
+/** Sizes of the streams, in the order of `records`, from the data of a file and the lengths of its tensors in their order. */
+function streamSizes(data: Uint8Array, lengths: readonly { name: string; length: number }[], records: ReadonlyMap<string, StreamRecord>): Record<string, StreamBytes> {
+  const pieces = new Map<string, Uint8Array>()
+  let begin = 0
+  for (const { name, length } of lengths) pieces.set(name, data.subarray(begin, (begin += length)))
   const sizes: Record<string, StreamBytes> = {}
-  for (const [name, record] of file.records) {
-    const stored = storedBytes(bytes, file, name)
-    sizes[name] = { raw: record.rawBytes, coded: stored.length, entropyBound: entropyBound(decodeStream(record, stored)) }
+  for (const [name, record] of records) {
+    const stored = pieces.get(name) ?? new Uint8Array()
+    const raw = record.codec === 'raw' ? stored : decodeStream(record, stored)
+    sizes[name] = { raw: record.rawBytes, coded: stored.length, entropyBound: entropyBound(raw) }
   }
   return sizes
 }

@@ -2,14 +2,16 @@ import { xxh64 } from '#core/bytes/xxh64.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { type Header, LENGTH_BYTES, parseHeader, readHeaderLength, type TensorInfo } from '#core/safetensors/header.ts'
 import { KV_FORMAT, type KvFacts, MetadataFault, NO_CHECKSUM, readKvMetadata } from './file-metadata.ts'
-import type { KvPart } from './layout.ts'
+import type { KvPlan } from './plan.ts'
 
-/** A checked header: its tensors are those of `parts`, with the dtypes, shapes and sizes that follow from method and shape. */
-export type KvHeader = KvFacts & { readonly parts: readonly KvPart[]; readonly tensors: ReadonlyMap<string, TensorInfo>; readonly dataStart: number }
+/** A checked header: its tensors are those of `plan`, with the dtypes, shapes and sizes that follow from method and shape. */
+export type KvHeader = KvFacts & { readonly plan: KvPlan; readonly tensors: ReadonlyMap<string, TensorInfo>; readonly dataStart: number }
 
 /** Every KV file begins with these bytes after its length, so that the checksum has one place. */
 const BEGINNING = '{"__metadata__":{"checksum":"'
 const CHECKSUM_AT = LENGTH_BYTES + BEGINNING.length
+
+const encoder = new TextEncoder()
 
 /** MALFORMED_FILE for a KV file; `at` is a byte of it. */
 export function malformedKv(reason: string, at: number, text: string): LabError {
@@ -34,10 +36,9 @@ export function openKv(bytes: Uint8Array): KvHeader {
 export function readKvHeader(header: Header): KvHeader {
   const facts = metadataOf(header)
   const { tensors, dataStart } = header
-  const streams = facts.parts.flatMap((part) => part.streams)
-  const known = new Set(streams.map(({ name }) => name))
+  const { streams } = facts.plan
   for (const { name, begin } of tensors.values()) {
-    if (!known.has(name)) throw malformedKv('UnknownTensor', dataStart + begin, `the method has no stream ${JSON.stringify(name)}`)
+    if (!facts.records.has(name)) throw malformedKv('UnknownTensor', dataStart + begin, `the method has no stream ${JSON.stringify(name)}`)
   }
   for (const { name, dtype, shape, rawBytes } of streams) {
     const tensor = tensors.get(name)
@@ -46,7 +47,7 @@ export function readKvHeader(header: Header): KvHeader {
     const stored = tensor.end - tensor.begin
     const raw = facts.records.get(name)?.codec === 'raw'
     const due = raw ? { dtype, shape } : { dtype: 'U8', shape: [stored] }
-    if (tensor.dtype !== due.dtype || tensor.shape.join() !== due.shape.join()) {
+    if (tensor.dtype !== due.dtype || tensor.shape.length !== due.shape.length || tensor.shape.some((size, i) => size !== due.shape[i])) {
       throw malformedKv('InvalidTensor', at, `${name} is ${tensor.dtype} [${tensor.shape.join(', ')}] where ${due.dtype} [${due.shape.join(', ')}] is due`)
     }
     if (!raw && stored >= rawBytes) throw malformedKv('InvalidTensor', at, `${name} is coded to ${stored} bytes, not fewer than its ${rawBytes} raw ones`)
@@ -63,16 +64,15 @@ export function storedBytes(bytes: Uint8Array, { tensors, dataStart }: KvHeader,
 /** Writes the checksum into the header of a file that kvMetadata described; returns the bytes before the first tensor. */
 export function sealHeader(bytes: Uint8Array): number {
   const dataStart = headerEnd(bytes)
-  new TextEncoder().encodeInto(checksumOf(bytes.subarray(0, dataStart)), bytes.subarray(CHECKSUM_AT))
+  encoder.encodeInto(checksumOf(bytes.subarray(0, dataStart)), bytes.subarray(CHECKSUM_AT))
   return dataStart
 }
 
 function checkSeal(header: Uint8Array): void {
-  const ascii = (begin: number, end: number): string => String.fromCharCode(...header.subarray(begin, end))
-  if (ascii(LENGTH_BYTES, CHECKSUM_AT) !== BEGINNING) throw malformedKv('InvalidHeader', LENGTH_BYTES, `its header does not begin with ${BEGINNING}`)
-  const written = ascii(CHECKSUM_AT, CHECKSUM_AT + NO_CHECKSUM.length)
+  if (!holds(header, LENGTH_BYTES, BEGINNING)) throw malformedKv('InvalidHeader', LENGTH_BYTES, `its header does not begin with ${BEGINNING}`)
   const found = checksumOf(header)
-  if (written === found) return
+  if (holds(header, CHECKSUM_AT, found)) return
+  const written = String.fromCharCode(...header.subarray(CHECKSUM_AT, CHECKSUM_AT + NO_CHECKSUM.length))
   throw new LabError('CHECKSUM_MISMATCH', `the header of the KV file has the XXH64 ${found} where ${written} is written: get or write the file again`, {
     format: KV_FORMAT,
     reason: 'HeaderChecksum',
@@ -80,10 +80,16 @@ function checkSeal(header: Uint8Array): void {
   })
 }
 
+/** Whether bytes hold an ASCII text at a place. */
+function holds(bytes: Uint8Array, at: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text.charCodeAt(i)) return false
+  return true
+}
+
 /** XXH64 of length and header with the digits of the checksum as zeros. */
 function checksumOf(header: Uint8Array): string {
   const blank = header.slice()
-  new TextEncoder().encodeInto(NO_CHECKSUM, blank.subarray(CHECKSUM_AT))
+  encoder.encodeInto(NO_CHECKSUM, blank.subarray(CHECKSUM_AT))
   return xxh64(blank)
 }
 

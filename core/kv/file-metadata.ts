@@ -2,8 +2,8 @@ import type { StreamRecord } from '#core/codecs/stream.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import type { KvDtype, KvShape } from './cache.ts'
-import { kvLayout, type KvPart } from './layout.ts'
-import { readMethod, writeMethod } from './methods.ts'
+import type { KvStream } from './layout.ts'
+import { type KvPlan, kvPlan } from './plan.ts'
 
 /** What a KV file may say of its origin: the model's name, and SHA-256 of the token ids as little-endian 32-bit numbers. */
 export type KvAbout = { readonly model?: string; readonly tokenIdsSha256?: string }
@@ -25,6 +25,7 @@ const DTYPES: readonly KvDtype[] = ['F32', 'F16', 'BF16']
 const SIZES = ['layers', 'kvHeads', 'tokens', 'headDim'] as const
 const REQUIRED = ['checksum', 'format', 'version', 'method', ...SIZES, 'dtype', 'streams']
 const OPTIONAL = ['model', 'tokenIdsSha256'] as const
+const FIELDS: ReadonlySet<string> = new Set([...REQUIRED, ...OPTIONAL])
 
 /** Errors: INVALID_INPUT for a shape that no KV file can have. */
 export function checkShape(shape: KvShape): void {
@@ -44,13 +45,13 @@ export function checkAbout({ model, tokenIdsSha256 }: KvAbout): void {
   }
 }
 
-/** The `__metadata__` of a file, its checksum first and still zero. */
-export function kvMetadata({ shape, method, about, records }: KvFacts): Map<string, string> {
+/** The `__metadata__` of a file, its checksum first and still zero; `method` is the method's canonical text. */
+export function kvMetadata({ shape, method, about, records }: Omit<KvFacts, 'method'> & { readonly method: string }): Map<string, string> {
   return new Map([
     ['checksum', NO_CHECKSUM],
     ['format', KV_FORMAT],
     ['version', KV_VERSION],
-    ['method', writeMethod(method)],
+    ['method', method],
     ...SIZES.map((size): [string, string] => [size, String(shape[size])]),
     ['dtype', shape.dtype],
     ['streams', recordsText(records)],
@@ -69,13 +70,12 @@ export class MetadataFault extends Error {
 }
 
 /** Reads and checks the metadata of a KV file, and works out the layout that follows from it. Throws MetadataFault. */
-export function readKvMetadata(metadata: ReadonlyMap<string, string>): KvFacts & { readonly parts: readonly KvPart[] } {
+export function readKvMetadata(metadata: ReadonlyMap<string, string>): KvFacts & { readonly plan: KvPlan } {
   const text = (key: string): string => metadata.get(key) ?? fail('MissingField', `${key} is missing`)
   if (metadata.get('format') !== KV_FORMAT) fail('NotKvFile', `its metadata does not say format = ${KV_FORMAT}`)
   if (text('version') !== KV_VERSION) fail('UnknownVersion', `version ${JSON.stringify(text('version'))} is not ${KV_VERSION}: it needs a newer program`)
   for (const key of REQUIRED) text(key)
-  const known: readonly string[] = [...REQUIRED, ...OPTIONAL]
-  for (const key of metadata.keys()) if (!known.includes(key)) fail('UnknownField', `the field ${JSON.stringify(key)} is unknown`)
+  for (const key of metadata.keys()) if (!FIELDS.has(key)) fail('UnknownField', `the field ${JSON.stringify(key)} is unknown`)
   const size = (key: (typeof SIZES)[number]): number => {
     const digits = text(key)
     if (/^[1-9][0-9]{0,9}$/.test(digits) && Number(digits) <= MAX_SIZE) return Number(digits)
@@ -84,30 +84,34 @@ export function readKvMetadata(metadata: ReadonlyMap<string, string>): KvFacts &
   const dtype = DTYPES.find((word) => word === text('dtype')) ?? fail('InvalidField', `dtype is not one of ${DTYPES.join(', ')}`)
   const shape: KvShape = { layers: size('layers'), kvHeads: size('kvHeads'), tokens: size('tokens'), headDim: size('headDim'), dtype }
   const about: KvAbout = Object.fromEntries(OPTIONAL.flatMap((key) => (metadata.has(key) ? [[key, text(key)]] : [])))
-  const { method, parts } = asFault('InvalidField', () => {
+  const plan = asFault('InvalidField', () => {
     checkAbout(about)
-    return readLayout(text('method'), shape)
+    return readPlan(text('method'), shape)
   })
-  return { shape, method, about, parts, records: readRecords(text('streams'), parts, method.codec.id) }
+  const { method, streams } = plan
+  return { shape, method, about, plan, records: readRecords(text('streams'), streams, method.codec.id) }
 }
 
-function readLayout(text: string, shape: KvShape): { method: Method; parts: readonly KvPart[] } {
-  const method = readMethod(text)
-  if (writeMethod(method) !== text) fail('InvalidField', `the method ${JSON.stringify(text)} is not written in its canonical form`)
-  const parts = kvLayout(method, shape)
+function readPlan(text: string, shape: KvShape): KvPlan {
+  const plan = kvPlan(text, shape)
   // Beyond 2^53 sizes are no longer exact, and no file is that large.
-  const huge = parts.flatMap((part) => part.streams).find(({ rawBytes }) => !Number.isSafeInteger(rawBytes))
+  const huge = plan.streams.find(({ rawBytes }) => !Number.isSafeInteger(rawBytes))
   if (huge) fail('InvalidField', `the shape makes ${huge.name} larger than any file`)
-  return { method, parts }
+  return plan
 }
 
+/** The records as JSON. Names of streams and codecs and hashes need no escapes. */
 function recordsText(records: ReadonlyMap<string, StreamRecord>): string {
-  const plain = [...records].map(([name, { rawBytes, codec, xxh64, storedXxh64 }]) => [name, { rawBytes, codec, xxh64, storedXxh64 }] as const)
-  return JSON.stringify(Object.fromEntries(plain))
+  const members: string[] = []
+  for (const [name, { rawBytes, codec, xxh64, storedXxh64 }] of records) {
+    const stored = storedXxh64 === undefined ? '' : `,"storedXxh64":"${storedXxh64}"`
+    members.push(`"${name}":{"rawBytes":${rawBytes},"codec":"${codec}","xxh64":"${xxh64}"${stored}}`)
+  }
+  return `{${members.join(',')}}`
 }
 
 /** The text must be the very one that is written for these streams: nothing may be added, left out or said twice. */
-function readRecords(text: string, parts: readonly KvPart[], codec: string): Map<string, StreamRecord> {
+function readRecords(text: string, streams: readonly KvStream[], codec: string): Map<string, StreamRecord> {
   if (text.length > MAX_RECORDS_CHARACTERS) fail('InvalidStreams', `streams has ${text.length} characters, over ${MAX_RECORDS_CHARACTERS}`)
   let parsed: unknown
   try {
@@ -116,9 +120,12 @@ function readRecords(text: string, parts: readonly KvPart[], codec: string): Map
     fail('InvalidStreams', 'streams is not JSON')
   }
   const records = new Map<string, StreamRecord>()
-  for (const { name, rawBytes } of parts.flatMap((part) => part.streams)) {
+  for (const { name, rawBytes } of streams) {
     const claim = memberOf(parsed, name)
-    const [claimed, used, xxh64, storedXxh64] = ['rawBytes', 'codec', 'xxh64', 'storedXxh64'].map((field) => memberOf(claim, field))
+    const claimed = memberOf(claim, 'rawBytes')
+    const used = memberOf(claim, 'codec')
+    const xxh64 = memberOf(claim, 'xxh64')
+    const storedXxh64 = memberOf(claim, 'storedXxh64')
     if (claimed !== rawBytes) fail('InvalidStreams', `${name} has ${JSON.stringify(claimed)} raw bytes where method and shape take ${rawBytes}`)
     if (!isHex(xxh64, 16)) fail('InvalidStreams', `${name} has no XXH64`)
     if (used === 'raw') records.set(name, { rawBytes, codec: used, xxh64 })

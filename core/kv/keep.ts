@@ -9,7 +9,9 @@ export function keptLayers(keep: KeepSpec, layers: number): Set<number> {
 /** The layers of a part, ascending: the order in which its streams are stacked. */
 export function layersOf(part: KvPart, keep: KeepSpec, layers: number): number[] {
   const kept = keptLayers(keep, layers)
-  return Array.from({ length: layers }, (_, layer) => layer).filter((layer) => kept.has(layer) === part.wholeLayers)
+  const own: number[] = []
+  for (let layer = 0; layer < layers; layer++) if (kept.has(layer) === part.wholeLayers) own.push(layer)
+  return own
 }
 
 /** Copies a part's tokens of one layer `[kvHeads, tokens, headDim]` to `out` `[kvHeads, part tokens, headDim]`. */

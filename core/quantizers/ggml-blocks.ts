@@ -41,16 +41,6 @@ export function blockQuantizer(format: BlockFormat): Quantizer<Record<never, nev
   })
 }
 
-/** Largest |x| of a block. */
-export function largestMagnitude(values: Float32Array, at: number): number {
-  let most = 0
-  for (let i = at; i < at + BLOCK; i++) {
-    const magnitude = Math.abs(values[i]!)
-    if (magnitude > most) most = magnitude
-  }
-  return most
-}
-
 /** 1 / d in F32, 0 for 0; also 0 where it overflows, which C leaves undefined: such a d is 0 in F16 and every code decodes to the same. */
 export function reciprocal(d: number): number {
   const inverse = Math.fround(1 / d)

@@ -1,5 +1,6 @@
-import { f16ToF32 } from '#core/bytes/float.ts'
-import { packBits, unpackBits } from './packing.ts'
+import { bitsUnder, f16ToF32 } from '#core/bytes/float.ts'
+import { findRange, found, largestMagnitude } from './extremes.ts'
+import { packRounded, unpackScaled } from './packing.ts'
 import { defineQuantizer, type Quantizer } from './quantizer.ts'
 import { bytesOf, finiteF16, halvesOf } from './streams.ts'
 
@@ -44,13 +45,12 @@ export function integerQuantizer(bits: 2 | 3 | 4 | 5 | 6 | 7 | 8): Quantizer<Gro
       const codes = bytesOf(out, 'codes', groups * codeBytes)
       const scales = halvesOf(out, 'scales', groups)
       const zeros = asym ? halvesOf(out, 'zeros', groups) : null
-      const offset = asym ? 0 : 2 ** (bits - 1) - 1
-      const valueBits = new Int32Array(values.buffer, values.byteOffset, values.length)
+      const valueBits = bitsUnder(values)
       for (let group = 0; group < groups; group++) {
         const at = group * groupSize
-        if (zeros) quantizeAffine(values, at, groupSize, 2 ** bits - 1, scales, zeros, group)
-        else quantizeSymmetric(values, valueBits, at, groupSize, offset, scales, group)
-        packBits(words, groupSize, offset, bits, codes, group * codeBytes)
+        const to = group * codeBytes
+        if (zeros) quantizeAffine(values, valueBits, at, groupSize, bits, scales, zeros, group, codes, to)
+        else quantizeSymmetric(values, valueBits, at, groupSize, bits, scales, group, codes, to)
       }
     },
     decode(streams, shape, { groupSize, asym }, out) {
@@ -59,14 +59,15 @@ export function integerQuantizer(bits: 2 | 3 | 4 | 5 | 6 | 7 | 8): Quantizer<Gro
       const codes = bytesOf(streams, 'codes', groups * codeBytes)
       const scales = halvesOf(streams, 'scales', groups)
       const zeros = asym ? halvesOf(streams, 'zeros', groups) : null
-      const offset = asym ? 0 : 2 ** (bits - 1) - 1
+      const offset = asym ? 0 : (1 << (bits - 1)) - 1
       for (let group = 0; group < groups; group++) {
-        unpackBits(codes, group * codeBytes, bits, words, groupSize)
-        dequantize(groupSize, offset, f16ToF32(scales[group]!), zeros ? f16ToF32(zeros[group]!) : 0, out, group * groupSize)
+        // (code - offset) s has at most 19 significant bits: only the sum with z is rounded.
+        const z = zeros ? f16ToF32(zeros[group]!) : 0
+        unpackScaled(codes, group * codeBytes, bits, offset, f16ToF32(scales[group]!), z, out, group * groupSize, groupSize)
       }
     },
     errorBound(row, { groupSize, asym }, bound) {
-      const top = asym ? 2 ** bits - 1 : 2 ** (bits - 1) - 1
+      const top = (1 << (asym ? bits : bits - 1)) - 1
       for (let at = 0; at < row.length; at += groupSize) {
         const group = Array.from(row.subarray(at, at + groupSize))
         const low = Math.min(...group)
@@ -84,105 +85,60 @@ export function integerQuantizer(bits: 2 | 3 | 4 | 5 | 6 | 7 | 8): Quantizer<Gro
 }
 
 /*
- * The codes of one group between arithmetic and packing. A number below 2^22 plus 1.5 * 2^23, stored as F32, is rounded to the nearest integer, ties
- * to even, which then stands in the low bits of the word.
+ * x / s is computed as x * (1 / s) in double and gives the code of a division in F32: s has 11 significant bits, so x / s either is k + 1/2 exactly,
+ * and then rounding to 2^-29 (packing.ts) puts the product back onto it, or is at least 2^-25 away from it, too far for F32 to round it there.
  */
-const ROUND_F32 = 12582912
 
 /** Up to here beyond the last code a number certainly rounds to it: half a step less some room for the tie. */
 const SAFE = 0.4
 
+/** What is packed of one group in place of its values. */
 const numbers = new Float32Array(MAX_GROUP)
-const words = new Int32Array(numbers.buffer)
 
-/*
- * x / s is computed as x * (1 / s) in double and gives the code of a division in F32: s has 11 significant bits, so x / s either is k + 1/2 exactly,
- * and then the sum in double (unit 2^-29) puts the product back onto it, or is at least 2^-25 away from it, too far for F32 to round it there.
- */
-function stage(values: Float32Array, at: number, length: number, z: number, inverse: number): void {
-  if (z === 0) {
-    for (let i = 0; i < length; i += 4) {
-      numbers[i] = values[at + i]! * inverse + ROUND_F32
-      numbers[i + 1] = values[at + i + 1]! * inverse + ROUND_F32
-      numbers[i + 2] = values[at + i + 2]! * inverse + ROUND_F32
-      numbers[i + 3] = values[at + i + 3]! * inverse + ROUND_F32
-    }
-    return
-  }
+/** Values less z, in F32. */
+function stage(values: Float32Array, at: number, length: number, z: number): void {
   for (let i = 0; i < length; i += 4) {
-    numbers[i] = Math.fround(values[at + i]! - z) * inverse + ROUND_F32
-    numbers[i + 1] = Math.fround(values[at + i + 1]! - z) * inverse + ROUND_F32
-    numbers[i + 2] = Math.fround(values[at + i + 2]! - z) * inverse + ROUND_F32
-    numbers[i + 3] = Math.fround(values[at + i + 3]! - z) * inverse + ROUND_F32
+    numbers[i] = values[at + i]! - z
+    numbers[i + 1] = values[at + i + 1]! - z
+    numbers[i + 2] = values[at + i + 2]! - z
+    numbers[i + 3] = values[at + i + 3]! - z
   }
 }
 
-/** As `stage`, for the rare groups where F16 rounded the scale or the zero point so far inwards that codes would leave `least..most`. */
-function stageClamped(values: Float32Array, at: number, length: number, z: number, inverse: number, least: number, most: number): void {
-  for (let i = 0; i < length; i++) numbers[i] = Math.min(most, Math.max(least, Math.fround(values[at + i]! - z) * inverse)) + ROUND_F32
+/** As `stage`, for the rare groups where F16 rounded the scale or the zero point so far inwards that codes would leave least / s to most / s. */
+function stageClamped(values: Float32Array, at: number, length: number, z: number, least: number, most: number): void {
+  for (let i = 0; i < length; i++) numbers[i] = Math.min(most, Math.max(least, Math.fround(values[at + i]! - z)))
 }
 
-function quantizeSymmetric(values: Float32Array, valueBits: Int32Array, at: number, length: number, top: number, scales: Uint16Array, group: number): void {
-  words[0] = largestMagnitude(valueBits, at, length)
-  const absMax = numbers[0]!
+function quantizeSymmetric(values: Float32Array, valueBits: Int32Array, at: number, length: number, bits: number, scales: Uint16Array, group: number, codes: Uint8Array, to: number): void {
+  const top = (1 << (bits - 1)) - 1
+  const absMax = largestMagnitude(valueBits, at, length)
   const scale = finiteF16(absMax / top, 'scale')
   scales[group] = scale
-  const inverse = scale === 0 ? 0 : 1 / f16ToF32(scale)
-  if (absMax * inverse < top + SAFE) stage(values, at, length, 0, inverse)
-  else stageClamped(values, at, length, 0, inverse, -top, top)
+  const s = f16ToF32(scale)
+  const inverse = scale === 0 ? 0 : 1 / s
+  if (absMax * inverse < top + SAFE) packRounded(values, at, length, inverse, top, bits, codes, to)
+  else {
+    stageClamped(values, at, length, 0, -top * s, top * s)
+    packRounded(numbers, 0, length, inverse, top, bits, codes, to)
+  }
 }
 
-function quantizeAffine(values: Float32Array, at: number, length: number, top: number, scales: Uint16Array, zeros: Uint16Array, group: number): void {
-  let low = values[at]!
-  let high = low
-  for (let i = at; i < at + length; i += 4) {
-    const a = values[i]!
-    const b = values[i + 1]!
-    const c = values[i + 2]!
-    const d = values[i + 3]!
-    if (a > high) high = a
-    if (a < low) low = a
-    if (b > high) high = b
-    if (b < low) low = b
-    if (c > high) high = c
-    if (c < low) low = c
-    if (d > high) high = d
-    if (d < low) low = d
-  }
+function quantizeAffine(values: Float32Array, valueBits: Int32Array, at: number, length: number, bits: number, scales: Uint16Array, zeros: Uint16Array, group: number, codes: Uint8Array, to: number): void {
+  const top = (1 << bits) - 1
+  findRange(values, valueBits, at, length)
+  const low = found[0]!
+  const high = found[1]!
   const zero = finiteF16(low, 'zero point')
   const scale = finiteF16(Math.fround(high - low) / top, 'scale')
   zeros[group] = zero
   scales[group] = scale
   const z = f16ToF32(zero)
-  const inverse = scale === 0 ? 0 : 1 / f16ToF32(scale)
-  if ((low - z) * inverse > -SAFE && (high - z) * inverse < top + SAFE) stage(values, at, length, z, inverse)
-  else stageClamped(values, at, length, z, inverse, 0, top)
-}
-
-/** Largest |x| of a run as F32 bits: without their sign they order as integers do. Four at a time, as in `stage`: a third faster. */
-function largestMagnitude(valueBits: Int32Array, at: number, length: number): number {
-  let most = 0
-  for (let i = at; i < at + length; i += 4) {
-    const a = valueBits[i]! & 0x7fffffff
-    const b = valueBits[i + 1]! & 0x7fffffff
-    const c = valueBits[i + 2]! & 0x7fffffff
-    const d = valueBits[i + 3]! & 0x7fffffff
-    if (a > most) most = a
-    if (b > most) most = b
-    if (c > most) most = c
-    if (d > most) most = d
-  }
-  return most
-}
-
-/** (code - offset) s + z of the staged codes; (code - offset) s has at most 19 significant bits, so that only the sum is rounded, by the store. */
-function dequantize(length: number, offset: number, s: number, z: number, out: Float32Array, at: number): void {
-  for (let i = 0; i < length; i += 4) {
-    out[at + i] = (words[i]! - offset) * s + z
-    out[at + i + 1] = (words[i + 1]! - offset) * s + z
-    out[at + i + 2] = (words[i + 2]! - offset) * s + z
-    out[at + i + 3] = (words[i + 3]! - offset) * s + z
-  }
+  const s = f16ToF32(scale)
+  const inverse = scale === 0 ? 0 : 1 / s
+  if ((low - z) * inverse > -SAFE && (high - z) * inverse < top + SAFE) stage(values, at, length, z)
+  else stageClamped(values, at, length, z, 0, top * s)
+  packRounded(numbers, 0, length, inverse, 0, bits, codes, to)
 }
 
 /** The valid group size that divides `headDim` and is nearest to `wanted`, the smaller one of two as near; null where there is none. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { packBits, unpackBits } from './packing.ts'
+import { packRounded, unpackScaled } from './packing.ts'
 
 /** The definition: bit `bits * i + k` of the string is bit k of element i. */
 function packedByDefinition(codes: readonly number[], bits: number): number[] {
@@ -19,8 +19,7 @@ describe.each([2, 3, 4, 5, 6, 7, 8])('%i bits', (bits) => {
       fc.property(codes, fc.integer({ min: 0, max: 5 }), fc.integer({ min: -200, max: 200 }), (all, at, offset) => {
         const size = (all.length * bits) / 8
         const out = new Uint8Array(at + size + 3).fill(0xa5)
-        // The packer takes any word whose low bits are the code once `offset` is added.
-        packBits(Int32Array.from(all, (code) => code - offset), all.length, offset, bits, out, at)
+        packRounded(Float32Array.from(all, (code) => (code - offset) / 8), 0, all.length, 8, offset, bits, out, at)
         expect([...out]).toEqual([...Array.from({ length: at }, () => 0xa5), ...packedByDefinition(all, bits), 0xa5, 0xa5, 0xa5])
       }),
       { numRuns: 60 },
@@ -31,8 +30,8 @@ describe.each([2, 3, 4, 5, 6, 7, 8])('%i bits', (bits) => {
     fc.assert(
       fc.property(codes, fc.integer({ min: 0, max: 5 }), (all, at) => {
         const packed = Uint8Array.from([...Array.from({ length: at }, () => 0xff), ...packedByDefinition(all, bits), 0xff])
-        const back = new Int32Array(all.length + 1).fill(-1)
-        unpackBits(packed, at, bits, back, all.length)
+        const back = new Float32Array(all.length + 1).fill(-1)
+        unpackScaled(packed, at, bits, 0, 1, 0, back, 0, all.length)
         expect([...back]).toEqual([...all, -1])
       }),
       { numRuns: 60 },

@@ -1,84 +1,88 @@
 /**
  * Codes of 2 to 8 bits as a little-endian bit string: element i lies at bit `bits * i`, least significant bit first.
- * Lengths are multiples of 8, so that every run fills whole bytes. This is packing alone, no arithmetic.
+ * Lengths are multiples of 8, so that every run fills whole bytes. Packing and the arithmetic next to it are one pass: with codes in an
+ * array between them they take half as long again.
  */
 
-/** Pack the low `bits` bits of each `codes[0..length) + offset` (length a multiple of 8) into `out` from byte `at` on; writes length * bits / 8 bytes. */
-export function packBits(codes: Int32Array, length: number, offset: number, bits: number, out: Uint8Array, at: number): void {
-  if (bits === 8) pack8(codes, length, offset, out, at)
-  else if (bits === 4) pack4(codes, length, offset, out, at)
-  else if (bits === 2) pack2(codes, length, offset, out, at)
-  else packAny(codes, length, offset, bits, out, at)
+/*
+ * A number below 2^22 plus 1.5 * 2^23 is rounded to a multiple of 2^-29, and plus 1.5 * 2^52 to an integer, ties to even. Taking away both gives
+ * that integer, which a conversion then cuts to 32 bits without a change.
+ */
+const FINE = 1.5 * 2 ** 23
+const WHOLE = 1.5 * 2 ** 52
+
+/**
+ * Packs the codes rne(numbers[i] * factor) + offset, which must be 0 to 2^bits - 1, of numbers[from..from + length) into `out` from byte `at` on:
+ * length * bits / 8 bytes. The product is rounded to 2^-29 first, so that an error of its last bits does not break a tie.
+ */
+export function packRounded(numbers: Float32Array, from: number, length: number, factor: number, offset: number, bits: number, out: Uint8Array, at: number): void {
+  const shift = FINE + WHOLE - offset
+  if (bits === 8) pack8(numbers, from, length, factor, shift, out, at)
+  else if (bits === 4) pack4(numbers, from, length, factor, shift, out, at)
+  else packAny(numbers, from, length, factor, shift, bits, out, at)
 }
 
-/** Unpack `length` codes (a multiple of 8) from byte `at` of `packed` on into `codes`. */
-export function unpackBits(packed: Uint8Array, at: number, bits: number, codes: Int32Array, length: number): void {
-  if (bits === 8) unpack8(packed, at, codes, length)
-  else if (bits === 4) unpack4(packed, at, codes, length)
-  else if (bits === 2) unpack2(packed, at, codes, length)
-  else unpackAny(packed, at, bits, codes, length)
+/** Unpacks `length` codes from byte `at` of `packed` on: out[to + i] = (code - offset) * scale + zero, rounded to F32 at the end alone. */
+export function unpackScaled(packed: Uint8Array, at: number, bits: number, offset: number, scale: number, zero: number, out: Float32Array, to: number, length: number): void {
+  if (bits === 8) unpack8(packed, at, offset, scale, zero, out, to, length)
+  else if (bits === 4) unpack4(packed, at, offset, scale, zero, out, to, length)
+  else unpackAny(packed, at, bits, offset, scale, zero, out, to, length)
 }
 
-function pack8(codes: Int32Array, length: number, offset: number, out: Uint8Array, at: number): void {
-  for (let i = 0; i < length; i += 4, at += 4) {
-    out[at] = codes[i]! + offset
-    out[at + 1] = codes[i + 1]! + offset
-    out[at + 2] = codes[i + 2]! + offset
-    out[at + 3] = codes[i + 3]! + offset
+function pack8(numbers: Float32Array, from: number, length: number, factor: number, shift: number, out: Uint8Array, at: number): void {
+  for (let i = 0; i < length; i += 4) {
+    out[at + i] = numbers[from + i]! * factor + FINE + WHOLE - shift
+    out[at + i + 1] = numbers[from + i + 1]! * factor + FINE + WHOLE - shift
+    out[at + i + 2] = numbers[from + i + 2]! * factor + FINE + WHOLE - shift
+    out[at + i + 3] = numbers[from + i + 3]! * factor + FINE + WHOLE - shift
   }
 }
 
-function unpack8(packed: Uint8Array, at: number, codes: Int32Array, length: number): void {
-  for (let i = 0; i < length; i++) codes[i] = packed[at + i]!
-}
-
-function pack4(codes: Int32Array, length: number, offset: number, out: Uint8Array, at: number): void {
-  for (let i = 0; i < length; i += 2) out[at++] = ((codes[i]! + offset) & 15) | ((codes[i + 1]! + offset) << 4)
-}
-
-function unpack4(packed: Uint8Array, at: number, codes: Int32Array, length: number): void {
+function unpack8(packed: Uint8Array, at: number, offset: number, scale: number, zero: number, out: Float32Array, to: number, length: number): void {
   for (let i = 0; i < length; i += 2) {
+    out[to + i] = (packed[at + i]! - offset) * scale + zero
+    out[to + i + 1] = (packed[at + i + 1]! - offset) * scale + zero
+  }
+}
+
+/** Codes are joined as floats, where they still are exact, so that there is one conversion a byte. */
+function pack4(numbers: Float32Array, from: number, length: number, factor: number, shift: number, out: Uint8Array, at: number): void {
+  for (let i = from; i < from + length; i += 4, at += 2) {
+    out[at] = numbers[i]! * factor + FINE + WHOLE - shift + (numbers[i + 1]! * factor + FINE + WHOLE - shift) * 16
+    out[at + 1] = numbers[i + 2]! * factor + FINE + WHOLE - shift + (numbers[i + 3]! * factor + FINE + WHOLE - shift) * 16
+  }
+}
+
+function unpack4(packed: Uint8Array, at: number, offset: number, scale: number, zero: number, out: Float32Array, to: number, length: number): void {
+  for (let i = to; i < to + length; i += 2) {
     const byte = packed[at++]!
-    codes[i] = byte & 15
-    codes[i + 1] = byte >>> 4
+    out[i] = ((byte & 15) - offset) * scale + zero
+    out[i + 1] = ((byte >>> 4) - offset) * scale + zero
   }
 }
 
-function pack2(codes: Int32Array, length: number, offset: number, out: Uint8Array, at: number): void {
-  for (let i = 0; i < length; i += 4) {
-    out[at++] = ((codes[i]! + offset) & 3) | (((codes[i + 1]! + offset) & 3) << 2) | (((codes[i + 2]! + offset) & 3) << 4) | ((codes[i + 3]! + offset) << 6)
-  }
-}
-
-function unpack2(packed: Uint8Array, at: number, codes: Int32Array, length: number): void {
-  for (let i = 0; i < length; i += 4) {
-    const byte = packed[at++]!
-    codes[i] = byte & 3
-    codes[i + 1] = (byte >>> 2) & 3
-    codes[i + 2] = (byte >>> 4) & 3
-    codes[i + 3] = byte >>> 6
-  }
-}
-
-/** Eight codes fill `bits` bytes: they are joined by fours, then to a word and what is beyond it. */
-function packAny(codes: Int32Array, length: number, offset: number, bits: number, out: Uint8Array, at: number): void {
-  const mask = (1 << bits) - 1
+/** 2 to 7 bits. Eight codes fill `bits` bytes: they are joined by fours, as floats, then to 32 bits and those beyond. */
+function packAny(numbers: Float32Array, from: number, length: number, factor: number, shift: number, bits: number, out: Uint8Array, at: number): void {
+  const second = 1 << bits
+  const third = 1 << (2 * bits)
+  const fourth = 1 << (3 * bits)
   const half = 4 * bits
-  for (let i = 0; i < length; i += 8, at += bits) {
-    const first =
-      ((codes[i]! + offset) & mask) |
-      (((codes[i + 1]! + offset) & mask) << bits) |
-      (((codes[i + 2]! + offset) & mask) << (2 * bits)) |
-      (((codes[i + 3]! + offset) & mask) << (3 * bits))
-    const second =
-      ((codes[i + 4]! + offset) & mask) |
-      (((codes[i + 5]! + offset) & mask) << bits) |
-      (((codes[i + 6]! + offset) & mask) << (2 * bits)) |
-      (((codes[i + 7]! + offset) & mask) << (3 * bits))
-    const low = first | (second << half)
-    const high = second >>> (32 - half)
+  for (let i = from; i < from + length; i += 8, at += bits) {
+    const a = numbers[i]! * factor + FINE + WHOLE - shift
+    const b = numbers[i + 1]! * factor + FINE + WHOLE - shift
+    const c = numbers[i + 2]! * factor + FINE + WHOLE - shift
+    const d = numbers[i + 3]! * factor + FINE + WHOLE - shift
+    const lower = (a + b * second + c * third + d * fourth) | 0
+    const e = numbers[i + 4]! * factor + FINE + WHOLE - shift
+    const f = numbers[i + 5]! * factor + FINE + WHOLE - shift
+    const g = numbers[i + 6]! * factor + FINE + WHOLE - shift
+    const h = numbers[i + 7]! * factor + FINE + WHOLE - shift
+    const upper = (e + f * second + g * third + h * fourth) | 0
+    const low = lower | (upper << half)
+    const high = upper >>> (32 - half)
     out[at] = low
     out[at + 1] = low >>> 8
+    if (bits === 2) continue
     out[at + 2] = low >>> 16
     if (bits === 3) continue
     out[at + 3] = low >>> 24
@@ -89,26 +93,27 @@ function packAny(codes: Int32Array, length: number, offset: number, bits: number
   }
 }
 
-function unpackAny(packed: Uint8Array, at: number, bits: number, codes: Int32Array, length: number): void {
+function unpackAny(packed: Uint8Array, at: number, bits: number, offset: number, scale: number, zero: number, out: Float32Array, to: number, length: number): void {
   const mask = (1 << bits) - 1
   const half = 4 * bits
-  for (let i = 0; i < length; i += 8, at += bits) {
-    let low = packed[at]! | (packed[at + 1]! << 8) | (packed[at + 2]! << 16)
+  for (let i = to; i < to + length; i += 8, at += bits) {
+    let low = packed[at]! | (packed[at + 1]! << 8)
     let high = 0
+    if (bits > 2) low |= packed[at + 2]! << 16
     if (bits > 3) {
       low |= packed[at + 3]! << 24
       high = packed[at + 4]!
       if (bits > 5) high |= packed[at + 5]! << 8
       if (bits > 6) high |= packed[at + 6]! << 16
     }
-    const second = (low >>> half) | (high << (32 - half))
-    codes[i] = low & mask
-    codes[i + 1] = (low >>> bits) & mask
-    codes[i + 2] = (low >>> (2 * bits)) & mask
-    codes[i + 3] = (low >>> (3 * bits)) & mask
-    codes[i + 4] = second & mask
-    codes[i + 5] = (second >>> bits) & mask
-    codes[i + 6] = (second >>> (2 * bits)) & mask
-    codes[i + 7] = (second >>> (3 * bits)) & mask
+    const upper = (low >>> half) | (high << (32 - half))
+    out[i] = ((low & mask) - offset) * scale + zero
+    out[i + 1] = (((low >>> bits) & mask) - offset) * scale + zero
+    out[i + 2] = (((low >>> (2 * bits)) & mask) - offset) * scale + zero
+    out[i + 3] = (((low >>> (3 * bits)) & mask) - offset) * scale + zero
+    out[i + 4] = ((upper & mask) - offset) * scale + zero
+    out[i + 5] = (((upper >>> bits) & mask) - offset) * scale + zero
+    out[i + 6] = (((upper >>> (2 * bits)) & mask) - offset) * scale + zero
+    out[i + 7] = (((upper >>> (3 * bits)) & mask) - offset) * scale + zero
   }
 }

@@ -1,13 +1,10 @@
-import { f16ToF32 } from '#core/bytes/float.ts'
-import { BLOCK, blockQuantizer, largestMagnitude, readF16, reciprocal, writeF16 } from './ggml-blocks.ts'
+import { bitsUnder, f16ToF32 } from '#core/bytes/float.ts'
+import { largestMagnitude } from './extremes.ts'
+import { BLOCK, blockQuantizer, readF16, reciprocal, writeF16 } from './ggml-blocks.ts'
 import { finiteF16 } from './streams.ts'
 
 const TOP = 127
 const BLOCK_BYTES = 2 + BLOCK
-
-/** x / d of one block as F32, and the same words as integers for their signs: a branch on a random sign costs more than the arithmetic. */
-const numbers = new Float32Array(BLOCK)
-const words = new Int32Array(numbers.buffer)
 
 /** `block_q8_0`: F16 d = absmax / 127, then 32 signed bytes round(x / d), halves away from zero. Quantised with the F32 d, decoded with the F16 one. */
 export const q8_0 = blockQuantizer({
@@ -15,14 +12,15 @@ export const q8_0 = blockQuantizer({
   label: 'ggml q8_0: 8 bits, one F16 scale per 32',
   blockBytes: BLOCK_BYTES,
   encode(values, blocks) {
+    const bits = bitsUnder(values)
     for (let at = 0, to = 0; at < values.length; at += BLOCK, to += BLOCK_BYTES) {
-      const d = Math.fround(largestMagnitude(values, at) / TOP)
+      const d = Math.fround(largestMagnitude(bits, at, BLOCK) / TOP)
       const inverse = reciprocal(d)
       writeF16(blocks, to, finiteF16(d, 'scale'))
-      for (let i = 0; i < BLOCK; i++) numbers[i] = values[at + i]! * inverse
       for (let i = 0; i < BLOCK; i++) {
-        const sign = words[i]! >> 31
-        blocks[to + 2 + i] = ((Math.abs(numbers[i]!) + 0.5) ^ sign) - sign
+        // The sign by a mask: a branch on a random sign costs more than the arithmetic.
+        const sign = bits[at + i]! >> 31
+        blocks[to + 2 + i] = ((Math.abs(Math.fround(values[at + i]! * inverse)) + 0.5) ^ sign) - sign
       }
     }
   },
@@ -33,7 +31,7 @@ export const q8_0 = blockQuantizer({
     }
   },
   blockBound(values, at) {
-    const absMax = largestMagnitude(values, at)
+    const absMax = largestMagnitude(bitsUnder(values), at, BLOCK)
     const d = absMax / TOP
     const stored = f16ToF32(finiteF16(d, 'scale'))
     return stored === 0 ? absMax : d / 2 + TOP * Math.abs(stored - d) + absMax * 2 ** -20

@@ -123,14 +123,14 @@ function compare(a: bigint, b: bigint): number {
 
 function checkTensor({ name, dtype, shape, begin, end }: Claim, covered: bigint, dataStart: number): TensorInfo {
   const at = dataStart + Number(covered)
-  const tensor = `the tensor ${JSON.stringify(name)}`
-  if (begin !== covered || end < begin) throw malformed('InvalidOffset', at, `${tensor} lies at ${begin} to ${end}, the bytes before it end at ${covered}`)
+  const fault = (reason: SafetensorsReason, text: string): LabError => malformed(reason, at, `the tensor ${JSON.stringify(name)} ${text}`)
+  if (begin !== covered || end < begin) throw fault('InvalidOffset', `lies at ${begin} to ${end}, the bytes before it end at ${covered}`)
   let bits = 1n
   for (const size of [...shape, BigInt(DTYPE_BITS[dtype])]) {
     bits *= size
-    if (bits > MAX_USIZE || size > BigInt(Number.MAX_SAFE_INTEGER)) throw malformed('ValidationOverflow', at, `${tensor} has too large a shape`)
+    if (bits > MAX_USIZE || size > BigInt(Number.MAX_SAFE_INTEGER)) throw fault('ValidationOverflow', 'has too large a shape')
   }
-  if (bits % 8n !== 0n) throw malformed('MisalignedSlice', at, `${tensor} does not fill whole bytes`)
-  if (end - begin !== bits / 8n) throw malformed('TensorInvalidInfo', at, `${tensor} has ${end - begin} bytes, its shape and dtype take ${bits / 8n}`)
+  if (bits % 8n !== 0n) throw fault('MisalignedSlice', 'does not fill whole bytes')
+  if (end - begin !== bits / 8n) throw fault('TensorInvalidInfo', `has ${end - begin} bytes, its shape and dtype take ${bits / 8n}`)
   return { name, dtype, shape: shape.map(Number), begin: Number(begin), end: Number(end) }
 }

@@ -8,8 +8,10 @@ export class JsonFault extends Error {
   }
 }
 
-const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d])
+const SPACE = 0x20
 const QUOTE = 0x22
+const ZERO = 0x30
+const NINE = 0x39
 const BACKSLASH = 0x5c
 /** 2^64 - 1 has 20 digits; longer ones are not even converted. */
 const MAX_DIGITS = 20
@@ -28,15 +30,16 @@ export class JsonScanner {
     this.#text = text
   }
 
-  /** The first character of what comes next, '' at the end. */
-  peek(): string {
-    while (SPACES.has(this.#text.charCodeAt(this.#at))) this.#at++
-    return this.#text.charAt(this.#at)
+  /** Moves past white space; the first code of what comes next, NaN at the end. */
+  #next(): number {
+    let code = this.#text.charCodeAt(this.#at)
+    while (code === SPACE || code === 0x09 || code === 0x0a || code === 0x0d) code = this.#text.charCodeAt(++this.#at)
+    return code
   }
 
   /** Throws unless only white space is left. */
   end(): void {
-    if (this.peek() !== '') this.fail('trailing characters')
+    if (!Number.isNaN(this.#next())) this.fail('trailing characters')
   }
 
   /** Throws `message` for the place where the scanner stands. */
@@ -46,8 +49,7 @@ export class JsonScanner {
 
   /** Moves past `token` if it comes next. */
   takes(token: string): boolean {
-    this.peek()
-    if (!this.#text.startsWith(token, this.#at)) return false
+    if (this.#next() !== token.charCodeAt(0) || !this.#text.startsWith(token, this.#at)) return false
     this.#at += token.length
     return true
   }
@@ -58,7 +60,7 @@ export class JsonScanner {
     const seen = new Set<string>()
     if (this.takes('}')) return
     do {
-      this.peek()
+      this.#next()
       const at = this.#at
       const key = this.string('a key')
       if (seen.has(key)) throw new JsonFault(`the key ${JSON.stringify(key)} comes twice`, at)
@@ -84,33 +86,49 @@ export class JsonScanner {
 
   /** Reads a string. Lone surrogates are a fault: no UTF-8 can hold them. */
   string(what: string): string {
-    if (this.peek() !== '"') this.fail(`expected ${what}, a string`)
-    let end = this.#at + 1
-    let escapes = false
-    for (let code = this.#text.charCodeAt(end); code !== QUOTE && end < this.#text.length; code = this.#text.charCodeAt(end)) {
-      if (code === BACKSLASH) escapes = true
+    if (this.#next() !== QUOTE) this.fail(`expected ${what}, a string`)
+    const text = this.#text
+    const begin = this.#at + 1
+    let end = begin
+    let plain = true
+    for (let code = text.charCodeAt(end); code !== QUOTE && end < text.length; code = text.charCodeAt(end)) {
+      if (code === BACKSLASH || code < SPACE) plain = false
       end += code === BACKSLASH ? 2 : 1
     }
+    const value = plain && end < text.length ? text.slice(begin, end) : this.#unescaped(end + 1, what)
+    this.#at = end + 1
+    return value
+  }
+
+  /** The string from here to `end`, which has escapes or is not one. */
+  #unescaped(end: number, what: string): string {
     let value: unknown
     try {
-      value = JSON.parse(this.#text.slice(this.#at, end + 1))
+      value = JSON.parse(this.#text.slice(this.#at, end))
     } catch {
       // Handled below: no string came out.
     }
-    if (typeof value !== 'string' || (escapes && /\p{Surrogate}/u.test(value))) this.fail(`${what} is a broken string`)
-    this.#at = end + 1
+    if (typeof value !== 'string' || /\p{Surrogate}/u.test(value)) this.fail(`${what} is a broken string`)
     return value
   }
 
   /** Reads a whole number from 0 to 2^64 - 1, written without sign, point, exponent or leading zeros. */
   #unsigned(what: string): bigint {
-    this.peek()
-    let end = this.#at
-    while (end < this.#text.length && /[-+.0-9eE]/.test(this.#text.charAt(end)) && end - this.#at <= MAX_DIGITS) end++
-    const token = this.#text.slice(this.#at, end)
-    const value = /^(?:0|[1-9][0-9]*)$/.test(token) && token.length <= MAX_DIGITS ? BigInt(token) : -1n
-    if (value < 0n || value > MAX_U64) this.fail(`${what} holds ${token === '' ? 'no number' : token}, not a whole number below 2^64`)
+    const first = this.#next()
+    const begin = this.#at
+    let end = begin
+    let code = first
+    while (code >= ZERO && code <= NINE && end - begin <= MAX_DIGITS) code = this.#text.charCodeAt(++end)
+    const length = end - begin
+    const whole = length > 0 && length <= MAX_DIGITS && (first !== ZERO || length === 1) && !/[-+.eE]/.test(this.#text.charAt(end))
+    const value = whole ? BigInt(this.#text.slice(begin, end)) : -1n
+    if (value < 0n || value > MAX_U64) this.fail(`${what} holds ${this.#numberHere()}, not a whole number below 2^64`)
     this.#at = end
     return value
+  }
+
+  /** What stands here in place of a number, for a message. */
+  #numberHere(): string {
+    return /^[-+.0-9eE]+/.exec(this.#text.slice(this.#at, this.#at + MAX_DIGITS + 1))?.[0] ?? 'no number'
   }
 }

@@ -9,6 +9,8 @@ export type TensorData = { readonly name: string; readonly dtype: Dtype; readonl
 /** The header is padded with spaces to a multiple of this, so that the data starts aligned. */
 const HEADER_ALIGNMENT = 8
 
+const encoder = new TextEncoder()
+
 /**
  * The 8 length bytes and the header of a file, and the order in which the tensors' bytes must follow it: as the reference
  * writes, from the largest alignment to the smallest, then by name. Errors: INVALID_INPUT for a name that comes twice or is reserved.
@@ -18,20 +20,25 @@ export function headerBytes(
   metadata: ReadonlyMap<string, string>,
 ): { header: Uint8Array; order: readonly string[] } {
   const sorted = inFileOrder(tensors)
+  return { header: headerOf(sorted, metadata), order: sorted.map(({ name }) => name) }
+}
+
+/** Length bytes and header of tensors that already are in the order of the file. */
+function headerOf(sorted: readonly Omit<TensorData, 'bytes'>[], metadata: ReadonlyMap<string, string>): Uint8Array {
   const members: string[] = []
   if (metadata.size > 0) members.push(`"__metadata__":{${[...metadata].map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`)
   let begin = 0
   for (const { name, dtype, shape } of sorted) {
     const end = begin + tensorBytes(dtype, shape)
-    members.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`)
+    members.push(`${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${begin},${end}]}`)
     begin = end
   }
-  const json = new TextEncoder().encode(`{${members.join(',')}}`)
+  const json = encoder.encode(`{${members.join(',')}}`)
   const padded = Math.ceil(json.length / HEADER_ALIGNMENT) * HEADER_ALIGNMENT
   const header = new Uint8Array(LENGTH_BYTES + padded).fill(0x20)
   new DataView(header.buffer).setBigUint64(0, BigInt(padded), true)
   header.set(json, LENGTH_BYTES)
-  return { header, order: sorted.map(({ name }) => name) }
+  return header
 }
 
 /** A whole file in memory. Errors: INVALID_INPUT as headerBytes, or where a tensor's bytes do not fit its shape. */
@@ -57,10 +64,12 @@ function fileParts(tensors: readonly TensorData[], metadata: ReadonlyMap<string,
     const due = tensorBytes(dtype, shape)
     if (bytes.length !== due) throw new LabError('INVALID_INPUT', `the tensor ${name} has ${bytes.length} bytes, ${dtype} [${shape.join(', ')}] takes ${due}`)
   }
-  return [headerBytes(tensors, metadata).header, ...inFileOrder(tensors).map(({ bytes }) => bytes)]
+  const sorted = inFileOrder(tensors)
+  return [headerOf(sorted, metadata), ...sorted.map(({ bytes }) => bytes)]
 }
 
-function inFileOrder<T extends Omit<TensorData, 'bytes'>>(tensors: readonly T[]): T[] {
+/** Tensors in the order of their bytes in a file. Errors: INVALID_INPUT as headerBytes. */
+export function inFileOrder<T extends Omit<TensorData, 'bytes'>>(tensors: readonly T[]): T[] {
   const names = new Set(['__metadata__'])
   for (const { name } of tensors) {
     if (names.has(name)) throw new LabError('INVALID_INPUT', `the tensor name ${name} is reserved or comes twice: name each tensor differently`)
