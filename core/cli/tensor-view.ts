@@ -1,4 +1,4 @@
-import type { TensorMetrics } from '#core/contract/api.ts'
+import type { TensorMetrics } from '#core/contract/files.ts'
 import { NOTHING, small } from '#core/reports/numbers.ts'
 import { layOut } from './terminal-table.ts'
 

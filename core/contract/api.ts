@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { LabErrorJson } from './errors.ts'
-import type { FileInfo, TensorComparison } from './files.ts'
+import type { FileInfo, TensorComparison, TensorMetrics } from './files.ts'
 import type { MethodCatalog } from './method.ts'
 import { call, stream } from './rpc.ts'
 import { runSpec, type Controls, type DataFacts, type Interval, type Outcome, type RunEvent, type RunPlan, type RunResult } from './run.ts'
@@ -33,8 +33,6 @@ export type ExtractReport = {
 /** `output: null` measures only: the file is written to a temporary folder. */
 export const compressInput = z.object({ input: path, output: path.nullable(), method: z.string().min(1) }).strict()
 export type CompressInput = z.infer<typeof compressInput>
-/** Errors in the unit of the values, SNR in dB; null SNR: no error at all; null cosine: a side is all zero. */
-export type TensorMetrics = { rmse: number; snr_db: number | null; cosine_similarity: number | null; max_error: number; quality_level: string }
 /** The names are those of the program this one grew out of. `original_size_bytes` is the cache at F16, `compressed_size_bytes` the whole file. */
 export type CompressReport = TensorMetrics & {
   method: string

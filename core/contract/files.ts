@@ -1,5 +1,3 @@
-import type { TensorMetrics } from './api.ts'
-
 /** Of a tensor's finite values, in float64; all but the counts are null where there are none. `std` is over all values, not an estimate from a sample. */
 export type TensorStats = { min: number | null; max: number | null; mean: number | null; std: number | null; zeros: number; nonFinite: number }
 
@@ -35,5 +33,7 @@ export type FileInfo = {
   kv: KvFileFacts | null
 }
 
-/** Errors between two files, the first as the original; the names are those of the program this one grew out of. */
+/** Errors in the unit of the values, SNR in dB; null SNR: no error at all; null cosine: a side is all zero. The names are those of the program this one grew out of. */
+export type TensorMetrics = { rmse: number; snr_db: number | null; cosine_similarity: number | null; max_error: number; quality_level: string }
+/** Errors between two files, the first as the original. */
 export type TensorComparison = TensorMetrics & { violations: string[]; tensor_metrics: ({ name: string } & TensorMetrics)[] }

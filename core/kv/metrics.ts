@@ -1,4 +1,5 @@
 import { LabError } from '#core/contract/errors.ts'
+import type { TensorMetrics } from '#core/contract/files.ts'
 import type { TensorError } from '#core/contract/run.ts'
 
 /** Errors of restored values: RMSE and the largest error in the values' unit, SNR in dB, cosine of the two as vectors. */
@@ -115,4 +116,10 @@ export function violations(metrics: Pick<ErrorMetrics, 'rmse' | 'snrDb' | 'cosin
 
 function snrOf({ rmse, snrDb }: Pick<ErrorMetrics, 'rmse' | 'snrDb'>): number {
   return snrDb ?? (rmse === 0 ? Infinity : -Infinity)
+}
+
+/** The metrics of a tensor under the names of the program this one grew out of. */
+export function tensorMetrics(sums: ErrorSums): TensorMetrics {
+  const metrics = sums.metrics()
+  return { rmse: metrics.rmse, snr_db: metrics.snrDb, cosine_similarity: metrics.cosine, max_error: metrics.maxError, quality_level: qualityLevel(metrics) }
 }

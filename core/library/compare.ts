@@ -1,11 +1,10 @@
 import type { FileSource } from '#core/bytes/file.ts'
 import { naming } from '#core/bytes/source.ts'
-import type { TensorMetrics } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { TensorComparison } from '#core/contract/files.ts'
 import type { KvCache } from '#core/kv/cache.ts'
 import { decodeKv, isKvFile } from '#core/kv/file.ts'
-import { ErrorSums, qualityLevel, violations } from '#core/kv/metrics.ts'
+import { ErrorSums, tensorMetrics, violations } from '#core/kv/metrics.ts'
 import { readPlainCache } from '#core/kv/plain.ts'
 import type { Safetensors } from '#core/safetensors/read.ts'
 import { withTensorFile } from './inspect.ts'
@@ -58,14 +57,9 @@ async function compare(before: Tensors, after: Tensors, a: string, b: string): P
     const [original, restored] = [await before.floats(name), await after.floats(name)]
     naming(name, () => sums.add(original, restored))
     whole.merge(sums)
-    each.push({ name, ...metricsOf(sums) })
+    each.push({ name, ...tensorMetrics(sums) })
   }
-  return { ...metricsOf(whole), violations: violations(whole.metrics()), tensor_metrics: each }
-}
-
-function metricsOf(sums: ErrorSums): TensorMetrics {
-  const metrics = sums.metrics()
-  return { rmse: metrics.rmse, snr_db: metrics.snrDb, cosine_similarity: metrics.cosine, max_error: metrics.maxError, quality_level: qualityLevel(metrics) }
+  return { ...tensorMetrics(whole), violations: violations(whole.metrics()), tensor_metrics: each }
 }
 
 function checkAlike(before: Tensors['shapes'], after: Tensors['shapes'], a: string, b: string): void {

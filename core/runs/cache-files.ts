@@ -2,14 +2,15 @@ import { mkdtemp, realpath, rm, stat } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { openFile, replaceFile } from '#core/bytes/file.ts'
-import type { CompressInput, CompressReport, DecompressInput, DecompressReport, ExtractInput, ExtractReport, Progress, TensorMetrics } from '#core/contract/api.ts'
+import type { CompressInput, CompressReport, DecompressInput, DecompressReport, ExtractInput, ExtractReport, Progress } from '#core/contract/api.ts'
+import type { TensorMetrics } from '#core/contract/files.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { openSession } from '#core/evaluation/session.ts'
 import { planWindows, tokenIdsSha256 } from '#core/evaluation/windows.ts'
 import { cacheValues, f16Bytes, SIDES, type KvArrays, type KvCache } from '#core/kv/cache.ts'
 import { decodeKv, encodeKv, type KvAbout } from '#core/kv/file.ts'
 import { checkMethod, readMethod, writeMethod } from '#core/kv/methods.ts'
-import { ErrorSums, qualityLevel, violations } from '#core/kv/metrics.ts'
+import { ErrorSums, tensorMetrics, violations } from '#core/kv/metrics.ts'
 import { plainCacheTensors, readPlainCache } from '#core/kv/plain.ts'
 import { openSafetensors } from '#core/safetensors/read.ts'
 import { writeSafetensors } from '#core/safetensors/write.ts'
@@ -103,16 +104,11 @@ function differences(original: KvCache, restored: KvArrays): TensorMetrics & Pic
       const sums = new ErrorSums()
       sums.add(original[side][layer] ?? new Float32Array(), restored[side][layer] ?? new Float32Array())
       whole.merge(sums)
-      tensors.push({ layer, side, ...named(sums) })
+      tensors.push({ layer, side, ...tensorMetrics(sums) })
     }
   })
   const broken = violations(whole.metrics())
-  return { ...named(whole), quality_passed: broken.length === 0, violations: broken, tensor_metrics: tensors }
-}
-
-function named(sums: ErrorSums): TensorMetrics {
-  const metrics = sums.metrics()
-  return { rmse: metrics.rmse, snr_db: metrics.snrDb, cosine_similarity: metrics.cosine, max_error: metrics.maxError, quality_level: qualityLevel(metrics) }
+  return { ...tensorMetrics(whole), quality_passed: broken.length === 0, violations: broken, tensor_metrics: tensors }
 }
 
 /** A plain cache, and what `extract` noted beside it. */
