@@ -16,10 +16,10 @@ export type BatchChoice = {
 }
 
 /** A larger batch is taken only if a row gets at least this much cheaper: below it the gain is noise and the memory is wasted. */
-const WORTHWHILE = 0.97
+const WORTHWHILE = 0.95
 /** Rows beyond this have never been measured to pay on a CPU. */
 const MAX_BATCH = 16
-/** A batch size is timed by the best of this many passes, or of those that fit into this many milliseconds. */
+/** A batch size is timed by the best of this many passes, or of those (at least two) that fit into this many milliseconds. */
 const TIMED_PASSES = 20
 const TIMED_MS = 300
 /** Logits of two batch sizes that differ by more than this come from a graph that cannot batch with a past. */
@@ -90,7 +90,7 @@ async function timeRows(session: ModelSession, prefix: KvCache, suffix: Uint32Ar
   let seconds = Infinity
   let last = new Float32Array()
   const began = performance.now()
-  for (let pass = 0; pass < TIMED_PASSES && (pass === 0 || performance.now() - began < TIMED_MS); pass++) {
+  for (let pass = 0; pass < TIMED_PASSES && (pass < 2 || performance.now() - began < TIMED_MS); pass++) {
     const start = performance.now()
     const logits = await session.logits(past, suffix, batch)
     seconds = Math.min(seconds, (performance.now() - start) / 1000 / batch)
