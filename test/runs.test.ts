@@ -225,11 +225,9 @@ describe('what goes wrong', () => {
     expect(existsSync(join(home, 'never'))).toBe(false)
   })
 
-  it('methods that this model cannot take are skipped with a reason; none left is an error', async () => {
-    const { result } = await whole(small({ methods: ['int8:g64', 'int4:g96'], windows: 3 }))
-    expect(result.trials.map((trial) => trial.status)).toEqual(['done', 'failed'])
-    expect(result.trials[1]?.reason?.code).toBe('INVALID_METHOD')
-    await expect(start(small({ methods: ['int4:g96'] }))).rejects.toMatchObject({ code: 'INVALID_METHOD' })
+  it('a method that this model cannot take is refused before anything runs, with the nearest valid one', async () => {
+    await expect(start(small({ methods: ['int8:g64', 'int4:g96'] }), join(home, 'refused'))).rejects.toMatchObject({ code: 'INVALID_METHOD' })
+    expect(existsSync(join(home, 'refused'))).toBe(false)
   })
 
   it('a lossy method that touched nothing is an error', async () => {

@@ -10,13 +10,14 @@ export function exitOf(outcome: Outcome | null): number {
 }
 
 /**
- * The exit code of a run: a failed control comes first, then trials that could not be measured. With `strict` the worst verdict
+ * The exit code of a run: a failed control comes first (a lossy method that changed nothing is one), then trials that could not be measured. With `strict` the worst verdict
  * counts too: a sweep asks what methods cost, and a method that costs much is an answer, not a failure.
  */
 export function exitOfRun({ status, controls, trials }: RunResult, strict: boolean): number {
   if (status === 'cancelled' || status === 'interrupted') return EXIT.interrupted
   if (status === 'failed') return EXIT.usage
   if (!controls || !controls.identity.passed || !controls.aa.passed || !controls.wrongCache.passed) return EXIT.controlFailed
+  if (trials.some(({ reason }) => reason?.code === 'NEVER_ENGAGED')) return EXIT.controlFailed
   const measured = trials.filter((trial) => trial.status === 'done')
   if (measured.length === 0) return EXIT.gateFailed
   if (!strict) return EXIT.pass

@@ -35,14 +35,16 @@ Examples:
   kvlab sweep --model FOLDER --data TEXT.txt --methods int8:g64,int4:g64+lz4
   kvlab validate --model FOLDER --data TEXT.txt --method int4:g64+lz4 --threshold 0.5
 
-Exit codes: 0 pass, 1 gate failed, 2 wrong usage or input, 3 inconclusive, 4 a control failed, 130 interrupted.`,
+Exit codes: 0 pass, 1 gate failed (sweep and demo: with --strict, or when no method could be measured), 2 wrong usage or input, 3 inconclusive, 4 a control failed, 130 interrupted.`,
   )
 for (const add of [addDemo, addSweep, addResume, addValidate, addPerplexity, addExtract, addCompress, addDecompress, addMetrics, addInspect, addReport, addMethods, addDoctor]) add(program)
 
 // A reader that has seen enough, such as head, is no error.
 for (const output of [process.stdout, process.stderr]) {
   output.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
+    if (error.code === 'EPIPE') return
+    process.stderr.write(`error ${error.code === 'ENOSPC' ? 'DISK_FULL' : 'NOT_WRITABLE'}: cannot write the output (${error.code ?? error.message}): send it elsewhere\n`)
+    process.exit(EXIT.usage)
   })
 }
 

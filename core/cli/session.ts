@@ -1,7 +1,9 @@
+import { fstatSync, writeSync } from 'node:fs'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import type { EngineApi, Progress } from '#core/contract/api.ts'
-import { LabError, toLabErrorJson } from '#core/contract/errors.ts'
+import { fileError } from '#core/bytes/file.ts'
+import { LabError, toLabErrorJson, type LabErrorCode } from '#core/contract/errors.ts'
 import { createClient, type Client } from '#core/contract/rpc.ts'
 import { forkEngine, type EngineProcess } from '#core/host/fork.ts'
 import { EXIT } from './exit.ts'
@@ -10,6 +12,9 @@ import { ProgressLine } from './progress.ts'
 
 /** Options that every command takes. */
 export type Globals = { json?: true; quiet?: true; verbose?: true; color: boolean }
+
+/** Errors that the same command would meet again. */
+const NO_WAY_ON: readonly LabErrorCode[] = ['RUN_MISMATCH', 'RUN_BUSY', 'MALFORMED_FILE']
 
 /** Two interrupts closer than this, in milliseconds, are one key press: npm passes on the one that the terminal sends to all anyway. */
 const ONE_KEY_PRESS = 300
@@ -60,7 +65,7 @@ export class Session {
   /** Text on stdout. With --json commands print one document instead. */
   print(text: string): void {
     this.progress.clear()
-    process.stdout.write(text + '\n')
+    writeOut(text + '\n')
   }
 
   /** The command's one JSON document. */
@@ -95,7 +100,7 @@ export class Session {
     if (this.#failed) return exit
     this.#failed = true
     const [line = ''] = message.split('\n')
-    const goOn = this.resumeWith === null ? '' : `; continue with: ${this.resumeWith}`
+    const goOn = this.resumeWith === null || NO_WAY_ON.includes(code) ? '' : `; continue with: ${this.resumeWith}`
     process.stderr.write(`error ${code}: ${line}${goOn}\n`)
     if (this.verbose) process.stderr.write(`${thrown instanceof Error ? (thrown.stack ?? message) : message}\n${detailsOf(thrown)}`)
     return exit
@@ -133,6 +138,20 @@ export function action<A extends unknown[]>(work: (session: Session, ...args: A)
     } finally {
       session.close()
     }
+  }
+}
+
+/** To a file every byte, or an error: a stream would drop what a full disk did not take. To a terminal or pipe as it comes. */
+function writeOut(text: string): void {
+  if (process.stdout.isTTY || fstatSync(1).isFIFO() || fstatSync(1).isSocket()) {
+    process.stdout.write(text)
+    return
+  }
+  const bytes = Buffer.from(text)
+  try {
+    for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at)
+  } catch (error) {
+    throw fileError(error, 'standard output', 'write')
   }
 }
 

@@ -179,8 +179,6 @@ export type RunPlan = {
   model: ModelFacts
   data: DataFacts
   methods: string[]
-  /** Requested methods that will not run, and why. */
-  skipped: { method: string; reason: LabErrorJson }[]
   cells: number
   passes: number
   scoredTokens: number

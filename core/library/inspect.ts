@@ -2,17 +2,22 @@ import { type FileSource, openFile } from '#core/bytes/file.ts'
 import { naming } from '#core/bytes/source.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { FileInfo, TensorStats } from '#core/contract/files.ts'
-import { describeKvFile, isKvFile } from '#core/kv/file.ts'
+import { decodeKv, describeKvFile, isKvFile } from '#core/kv/file.ts'
 import { FLOAT_DTYPES, openSafetensors, type Safetensors } from '#core/safetensors/read.ts'
 
 /**
  * Header, tensors and their statistics of a safetensors or KV file; reads one tensor at a time.
- * Errors: INVALID_INPUT for any other kind of file, MALFORMED_FILE for a broken one, those of openFile.
+ * Errors: INVALID_INPUT for any other kind of file, MALFORMED_FILE or CHECKSUM_MISMATCH for a broken one, those of openFile.
  */
 export async function inspectFile(path: string): Promise<FileInfo> {
   return withTensorFile(path, async (file, source) => {
     const { header } = file
     const kv = isKvFile(header) ? naming(path, () => describeKvFile(header)) : null
+    // Every checksum and every stream: what is shown of a KV file is what its reader would get.
+    if (kv) {
+      const bytes = await source.read(0, source.size)
+      naming(path, () => decodeKv(bytes))
+    }
     const tensors: FileInfo['tensors'] = []
     for (const { name, dtype, shape, begin, end } of header.tensors.values()) {
       const stats = FLOAT_DTYPES.includes(dtype) ? statsOf(await file.floats(name)) : null

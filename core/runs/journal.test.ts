@@ -67,8 +67,21 @@ describe('Journal', () => {
     journal.append(line(0))
     journal.close()
     appendFileSync(path, '{"window":1,\n')
-    appendFileSync(path, JSON.stringify(line(2)) + '\n')
+    appendFileSync(path, '{}\n')
     expect(() => replay()).toThrow(LabError)
     expect(() => replay()).toThrow(/line 2 is damaged/)
+  })
+
+  it('refuses a line in which any byte was changed', () => {
+    const journal = Journal.open(path, () => {})
+    ;[line(0), line(1)].forEach((each) => journal.append(each))
+    journal.close()
+    const whole = readFileSync(path)
+    for (let at = 0; at < whole.indexOf(10); at++) {
+      const changed = Buffer.from(whole)
+      changed[at] = (changed[at] ?? 0) ^ 1
+      writeFileSync(path, changed)
+      expect(() => replay(), `byte ${at}`).toThrow(LabError)
+    }
   })
 })

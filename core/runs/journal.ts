@@ -1,5 +1,6 @@
 import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { fileError } from '#core/bytes/file.ts'
+import { xxh64 } from '#core/bytes/xxh64.ts'
 import type { LabErrorJson } from '#core/contract/errors.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { StreamBytes } from '#core/contract/run.ts'
@@ -52,7 +53,7 @@ export class Journal {
       for (const { text, end } of wholeLines(file)) {
         number++
         try {
-          replay(JSON.parse(text) as JournalLine)
+          replay(unseal(text))
         } catch (error) {
           if (error instanceof LabError) throw error
           throw new LabError('MALFORMED_FILE', `${path}: line ${number} is damaged: start the run again in a new folder`, { format: 'kvlab.journal', reason: 'InvalidLine', at: number })
@@ -68,7 +69,7 @@ export class Journal {
   }
 
   append(line: JournalLine): void {
-    const bytes = Buffer.from(JSON.stringify(line) + '\n')
+    const bytes = Buffer.from(seal(line))
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at)
     } catch (error) {
@@ -84,6 +85,18 @@ export class Journal {
   close(): void {
     closeSync(this.#file)
   }
+}
+
+/** A line as it is stored, with the XXH64 of its JSON, so that a changed digit is not taken for a measurement. */
+function seal(line: JournalLine): string {
+  const json = JSON.stringify(line)
+  return `{"xxh64":"${xxh64(Buffer.from(json))}","line":${json}}\n`
+}
+
+function unseal(text: string): JournalLine {
+  const { xxh64: sum, line } = JSON.parse(text) as { xxh64: string; line: JournalLine }
+  if (xxh64(Buffer.from(JSON.stringify(line))) !== sum) throw new Error('checksum')
+  return line
 }
 
 function openJournal(path: string): number {

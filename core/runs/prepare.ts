@@ -1,5 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os'
-import { toLabErrorJson, LabError, type LabErrorJson } from '#core/contract/errors.ts'
+import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import type { DataFacts, ModelFacts, Protocol, RunPlan, RunSpec } from '#core/contract/run.ts'
 import { openSession, type ModelSession } from '#core/evaluation/session.ts'
@@ -36,7 +36,7 @@ const MEMORY_SHARE = 0.25
 
 /**
  * Open the model, cut the text into windows, refuse what cannot run, measure the batch size, and say what the sweep will cost.
- * Throws LabError for anything that makes the whole run impossible; single methods that cannot run are listed in `plan.skipped`.
+ * Throws LabError for anything that makes the run impossible, a method that this model's cache does not allow among it.
  */
 export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed): AsyncGenerator<Progress, Prepared> {
   const steps = 3
@@ -53,13 +53,13 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
     const model = await modelFacts(folder, session.info)
     signal.throwIfAborted()
     const shape: KvShape = { layers: session.info.layers, kvHeads: session.info.kvHeads, tokens: spec.prefixLength, headDim: session.info.headDim, dtype: session.info.kvDtype }
-    const { methods, skipped } = runnable(spec.methods, shape)
+    const methods = runnable(spec.methods, shape)
     yield { phase: 'measuring the batch size', done: 2, total: steps }
     const scored = spec.contextLength - spec.prefixLength - 1
     const first = windows[0] ?? new Uint32Array()
     const budget = spec.memoryBudget === 'auto' ? Math.floor(totalmem() * MEMORY_SHARE) : spec.memoryBudget
     const batch = await chooseBatch(session, first, spec.prefixLength, fixed?.batch ?? spec.batch, Math.min(budget, Number.MAX_SAFE_INTEGER), methods.size + 2)
-    const warnings = [...batch.warnings, ...skipped.map(({ method, reason }) => `${method} will not run: ${reason.message}`)]
+    const warnings = [...batch.warnings]
     if (windows.length < 20) warnings.push(`only ${windows.length} windows: intervals from fewer than 20 clusters are too narrow, add windows`)
     if (typeof spec.windows === 'number' && windows.length < spec.windows) warnings.push(`the text has ${windows.length} windows, fewer than the ${spec.windows} asked for`)
     const protocol: Protocol = {
@@ -75,7 +75,7 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
       scoredTokens: windows.length * scored,
       fingerprint: '',
     }
-    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], skipped, shape, batch, threads, warnings)
+    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], shape, batch, threads, warnings)
     return { spec, plan, session, windows, shape, methods, batch }
   } catch (error) {
     await session.release()
@@ -83,21 +83,15 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
   }
 }
 
-/** The methods that this model's cache allows, and those it does not, each with its reason. Throws when none is left. */
-function runnable(requested: readonly string[], shape: KvShape): { methods: Map<string, Method>; skipped: { method: string; reason: LabErrorJson }[] } {
-  const methods = new Map<string, Method>()
-  const skipped: { method: string; reason: LabErrorJson }[] = []
-  for (const text of requested) {
-    try {
+/** The parsed methods; throws LabError INVALID_METHOD with the nearest valid spelling for the first that this model's cache does not allow. */
+function runnable(requested: readonly string[], shape: KvShape): Map<string, Method> {
+  return new Map(
+    requested.map((text) => {
       const method = readMethod(text)
       checkMethod(method, shape)
-      methods.set(text, method)
-    } catch (error) {
-      skipped.push({ method: text, reason: toLabErrorJson(error) })
-    }
-  }
-  if (methods.size === 0) throw new LabError('INVALID_METHOD', `no method can run on this model: ${skipped.map(({ reason }) => reason.message).join('; ')}`)
-  return { methods, skipped }
+      return [text, method]
+    }),
+  )
 }
 
 function costs(
@@ -105,7 +99,6 @@ function costs(
   model: ModelFacts,
   data: DataFacts,
   methods: string[],
-  skipped: RunPlan['skipped'],
   shape: KvShape,
   batch: BatchChoice,
   threads: number,
@@ -126,7 +119,6 @@ function costs(
     model,
     data,
     methods,
-    skipped,
     cells: methods.length * protocol.windows,
     passes,
     scoredTokens: protocol.scoredTokens,

@@ -39,7 +39,6 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
   const controls = controlsOf(tally, spec, bootstrap)
   const withheld = withheldBy(controls)
   const trials = plan.methods.map((method) => trialOf(method, tally, spec, plan, controls, withheld, bootstrap))
-  const failed = plan.skipped.map(({ method, reason: why }): Trial => ({ ...EMPTY_TRIAL, method, status: 'failed', reason: why }))
   const { inference, encode, decode, score, total } = tally.seconds
   return {
     schema: 'kvlab.run/1',
@@ -56,7 +55,7 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
     intervals: { level: spec.level, resamples: RESAMPLES, seed: spec.seed },
     baseline: baselineOf(tally),
     controls,
-    trials: [...trials, ...failed],
+    trials,
     warnings: [...plan.warnings, ...facts.warnings, ...controlWarnings(controls)],
     timing: {
       totalSeconds: total,

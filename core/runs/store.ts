@@ -26,7 +26,6 @@ const runHead = z.looseObject({
   plan: z.looseObject({
     methods: z.array(z.string()),
     warnings: z.array(z.string()),
-    skipped: z.array(z.looseObject({ method: z.string(), reason: z.looseObject({ code: z.string(), message: z.string() }) })),
     batch: z.int().min(1),
     threads: z.int().min(1),
     passes: z.int().min(0),

@@ -1,4 +1,4 @@
-import type { LabErrorJson } from '#core/contract/errors.ts'
+import { LabError, type LabErrorJson } from '#core/contract/errors.ts'
 import type { StreamBytes } from '#core/contract/run.ts'
 import { ErrorSums } from '#core/kv/metrics.ts'
 import type { TokenSamples } from '#core/statistics/samples.ts'
@@ -107,7 +107,9 @@ export class Tally {
   }
 
   add(line: JournalLine): void {
-    this.passes[line.window]?.add(line.pass)
+    const passes = this.passes[line.window]
+    if (!passes || passes.has(line.pass)) throw new LabError('MALFORMED_FILE', `pass ${line.pass} of window ${line.window} is recorded twice or does not exist: start the run again in a new folder`)
+    passes.add(line.pass)
     for (const key of Object.keys(this.seconds) as (keyof Seconds)[]) this.seconds[key] += line.seconds[key]
     for (const record of line.records) {
       switch (record.kind) {

@@ -22,7 +22,7 @@ export async function* validate(runs: Runs, home: string, input: ValidateInput, 
   const earlier = input.baseline === null ? null : await readEarlier(input.baseline, method)
   // Before hours of work: the plan knows the protocol.
   if (earlier) refuseOtherProtocol(earlier, yield* runs.plan(spec, signal))
-  const folder = await newFolder(resolve(input.out ?? join(home, 'validations', new Date().toISOString().slice(0, 19).replaceAll(':', ''))))
+  const folder = await newFolder(resolve(input.out ?? join(home, 'validations', new Date().toISOString().slice(0, 23).replaceAll(':', ''))))
   yield { folder }
 
   const { model, data, join: rule, bos, threads, contextLength, prefixLength } = spec
