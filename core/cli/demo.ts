@@ -20,7 +20,7 @@ export function addDemo(program: Command): void {
     action(async (session, flags: DemoFlags) => {
       const { out, plan, strict, ...given } = flags
       const spec = demoSpec(specOf(given))
-      return runSpec(session, spec, { ...(out === undefined ? {} : { out }), ...(plan ? { plan } : {}), ...(strict ? { strict } : {}) }, () => `${programName()} sweep --model FOLDER --data TEXT.txt    (a model of yours in the Hugging Face ONNX layout, a text of yours)`)
+      return runSpec(session, spec, { ...(out === undefined ? {} : { out }), ...(plan ? { plan } : {}), ...(strict ? { strict } : {}) }, () => `${programName()} sweep --model FOLDER --data TEXT.txt    # a model of yours in the Hugging Face ONNX layout, a text of yours`)
     }),
   )
 }

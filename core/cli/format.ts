@@ -26,5 +26,10 @@ export function programName(): string {
 /** Facts under each other, their names in a column. */
 export function facts(rows: readonly (readonly [name: string, value: string])[]): string {
   const wide = Math.max(...rows.map(([name]) => name.length))
-  return rows.map(([name, value]) => `${name.padEnd(wide)}  ${value}`).join('\n')
+  return rows.map(([name, value]) => `${harmless(name).padEnd(wide)}  ${harmless(value)}`).join('\n')
+}
+
+/** Text without control characters, which could move the cursor or forge a line. */
+export function harmless(text: string): string {
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
 }

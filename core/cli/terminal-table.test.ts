@@ -19,7 +19,11 @@ describe('a table on a terminal', () => {
   })
 
   it('leaves out the least important columns where it is narrow, never the first', () => {
-    expect(layOut(columns, 19)).toEqual(['method    bits', 'none        16', 'int4:g64  4.27'])
-    expect(layOut(columns, 3)).toEqual(['method', 'none', 'int4:g64'])
+    expect(layOut(columns, 19)).toEqual(['method    bits', 'none        16', 'int4:g64  4.27', '(too narrow for: note)'])
+    expect(layOut(columns, 3)).toEqual(['method', 'none', 'int4:g64', '(too narrow for: bits, note)'])
+  })
+
+  it('lets no control character of a cell through', () => {
+    expect(layOut([{ title: 'tensor', align: 'left', rank: 0, cells: ['a\u001b[2Jb\nc'] }], 80)).toEqual(['tensor', 'a\ufffd[2Jb\ufffdc'])
   })
 })

@@ -1,3 +1,5 @@
+import { harmless } from './format.ts'
+
 /** A column as text. Where a terminal is narrow, columns of the highest `rank` go first; rank 0 always stays. */
 export type Column = {
   readonly title: string
@@ -10,13 +12,17 @@ export type Column = {
 
 const GAP = '  '
 
-/** The columns side by side, a line a row, within `width` characters as far as columns may be left out. Rows are never wrapped. */
+/**
+ * The columns side by side, a line a row, within `width` characters as far as columns may be left out; a last line then names what is
+ * missing. Rows are never wrapped, and control characters of a file's own names do not reach the terminal.
+ */
 export function layOut(columns: readonly Column[], width: number): string[] {
-  const kept = [...columns]
+  const kept = columns.map((column) => ({ ...column, cells: column.cells.map(harmless) }))
+  const missing: string[] = []
   while (widthOf(kept) > width) {
     const highest = Math.max(...kept.map(({ rank }) => rank))
     if (highest <= 0) break
-    kept.splice(kept.findLastIndex(({ rank }) => rank === highest), 1)
+    missing.unshift(...kept.splice(kept.findLastIndex(({ rank }) => rank === highest), 1).map(({ title }) => title))
   }
   const set = kept.map((column, i) => {
     const { title, cells, align, paint = (cell: string) => cell } = column
@@ -25,7 +31,8 @@ export function layOut(columns: readonly Column[], width: number): string[] {
     return [padded(title), ...cells.map((cell) => padded(cell).replace(cell, paint))]
   })
   const rows = set[0]?.length ?? 0
-  return Array.from({ length: rows }, (_, row) => set.map((cells) => cells[row] ?? '').join(GAP))
+  const lines = Array.from({ length: rows }, (_, row) => set.map((cells) => cells[row] ?? '').join(GAP))
+  return missing.length === 0 ? lines : [...lines, `(too narrow for: ${missing.join(', ')})`]
 }
 
 function columnWidth({ title, cells }: Column): number {

@@ -60,8 +60,14 @@ export class RunFolder {
     } catch (error) {
       throw error instanceof LabError ? error : fileError(error, path, 'make the run folder')
     }
-    await writeJson(join(path, FILES.spec), spec)
-    await writeJson(join(path, FILES.head), head)
+    try {
+      await writeJson(join(path, FILES.head), head)
+      await writeJson(join(path, FILES.spec), spec)
+    } catch (error) {
+      // Neither a run nor empty: it could be neither resumed nor used again.
+      await rm(join(path, FILES.head), { force: true })
+      throw error
+    }
     return new RunFolder(path, spec, head)
   }
 
