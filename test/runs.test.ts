@@ -228,6 +228,7 @@ describe('what goes wrong', () => {
   it('a method that this model cannot take is refused before anything runs, with the nearest valid one', async () => {
     await expect(start(small({ methods: ['int8:g64', 'int4:g96'] }), join(home, 'refused'))).rejects.toMatchObject({ code: 'INVALID_METHOD' })
     expect(existsSync(join(home, 'refused'))).toBe(false)
+    expect(() => small({ windows: 1 })).toThrow(/at least 2 windows/)
   })
 
   it('a lossy method that touched nothing is an error', async () => {

@@ -61,5 +61,6 @@ export function checkSpec(given: unknown): RunSpec {
   if (spec.prefixLength > spec.contextLength - 2) {
     throw new LabError('INVALID_INPUT', `prefix ${spec.prefixLength} leaves nothing to score in a context of ${spec.contextLength}: give a prefix of at most ${spec.contextLength - 2}`)
   }
+  if (spec.windows === 1) throw new LabError('INVALID_INPUT', 'one window gives no interval: ask for at least 2 windows')
   return { ...spec, methods: [...new Set(spec.methods.map((text) => writeMethod(readMethod(text))))] }
 }
