@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LabError, type LabErrorCode } from '#core/contract/errors.ts'
 import { type ByteSource, checkRange, naming } from './source.ts'
@@ -97,6 +97,16 @@ async function asFile<T>(path: string, doing: string, work: () => Promise<T>): P
     return await work()
   } catch (error) {
     throw fileError(error, path, doing)
+  }
+}
+
+/** Make a folder and those above it. On a read-only file system Node calls that ENOENT; here it is NOT_WRITABLE. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true })
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw fileError(error, path, 'make')
+    throw new LabError('NOT_WRITABLE', `cannot make ${path}: a folder above it may not be written; check the permissions or name another folder`, { path, system: 'ENOENT' }, { cause: error })
   }
 }
 

@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
-import { fileError, replaceFile } from '#core/bytes/file.ts'
+import { fileError, makeFolder, replaceFile } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { RunEvent, RunPlan, RunResult, RunSpec, Trial } from '#core/contract/run.ts'
 import { checkSpec } from './spec.ts'
@@ -55,7 +55,7 @@ export class RunFolder {
   /** Make the folder of a new run; throws LabError FILE_EXISTS where something is in it already. */
   static async create(path: string, spec: RunSpec, head: RunHead): Promise<RunFolder> {
     try {
-      await mkdir(path, { recursive: true })
+      await makeFolder(path)
       if ((await readdir(path)).length > 0) throw new LabError('FILE_EXISTS', `${path} is not empty: give another --out, or continue what is there with: kvlab resume ${path}`)
     } catch (error) {
       throw error instanceof LabError ? error : fileError(error, path, 'make the run folder')

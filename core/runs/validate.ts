@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
-import { fileError, replaceFile } from '#core/bytes/file.ts'
+import { fileError, makeFolder, replaceFile } from '#core/bytes/file.ts'
 import type { BaselineComparison, Progress, ValidateEvent, ValidateInput, ValidationReport } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { RunPlan, RunResult, RunSpec, Trial } from '#core/contract/run.ts'
@@ -145,7 +145,7 @@ function compare({ file, result, lnRatio }: Earlier, run: RunResult, { quality }
 /** A folder with nothing in it. Throws LabError FILE_EXISTS and those of the file system. */
 async function newFolder(path: string): Promise<string> {
   try {
-    await mkdir(path, { recursive: true })
+    await makeFolder(path)
     if ((await readdir(path)).length > 0) throw new LabError('FILE_EXISTS', `${path} is not empty: give another --out`)
     return path
   } catch (error) {
