@@ -157,7 +157,7 @@ export class Job {
 
   #facts(): RunFacts {
     const { spec, head } = this.folder
-    return { id: head.id, createdAt: head.createdAt, spec, plan: head.plan, warnings: [] }
+    return { id: head.id, createdAt: head.createdAt, spec, plan: head.plan }
   }
 }
 

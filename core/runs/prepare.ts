@@ -58,7 +58,7 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
     const scored = spec.contextLength - spec.prefixLength - 1
     const first = windows[0] ?? new Uint32Array()
     const budget = spec.memoryBudget === 'auto' ? Math.floor(totalmem() * MEMORY_SHARE) : spec.memoryBudget
-    const batch = await chooseBatch(session, first, spec.prefixLength, fixed?.batch ?? spec.batch, Math.min(budget, Number.MAX_SAFE_INTEGER), methods.size + 2)
+    const batch = await chooseBatch(session, first, spec.prefixLength, fixed?.batch ?? spec.batch, budget, methods.size + 2)
     const warnings = [...batch.warnings]
     if (windows.length < 20) warnings.push(`only ${windows.length} windows: intervals from fewer than 20 clusters are too narrow, add windows`)
     if (typeof spec.windows === 'number' && windows.length < spec.windows) warnings.push(`the text has ${windows.length} windows, fewer than the ${spec.windows} asked for`)

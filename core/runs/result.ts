@@ -20,7 +20,7 @@ const ASSAY_OVER_GATE = 10
 const ASSAY_OVER_FLOOR = 100
 const ASSAY_LEAST_KL = 0.01
 
-export type RunFacts = { readonly id: string; readonly createdAt: string; readonly spec: RunSpec; readonly plan: RunPlan; readonly warnings: readonly string[] }
+export type RunFacts = { readonly id: string; readonly createdAt: string; readonly spec: RunSpec; readonly plan: RunPlan }
 
 function shapeOf(plan: RunPlan): KvShape {
   const { layers, kvHeads, headDim, kvDtype } = plan.model
@@ -56,7 +56,7 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
     baseline: baselineOf(tally),
     controls,
     trials,
-    warnings: [...plan.warnings, ...facts.warnings, ...controlWarnings(controls)],
+    warnings: [...plan.warnings, ...controlWarnings(controls)],
     timing: {
       totalSeconds: total,
       inferenceSeconds: inference,
@@ -137,8 +137,9 @@ function controlsOf(tally: Tally, spec: RunSpec, bootstrap: (clusters: number) =
   if (!identity || !aa || !wrong) return null
   const windows = wrong.scores.windows()
   if (windows.length < 2 || identity.scores.windows().length < 2 || aa.scores.windows().length < 2) return null
-  const flips = countFlips(identity.scores.samples(tally.reference.nll).agree)
-  const identityKl = greatest(identity.scores.samples(tally.reference.nll).kl)
+  const identitySamples = identity.scores.samples(tally.reference.nll)
+  const flips = countFlips(identitySamples.agree)
+  const identityKl = greatest(identitySamples.kl)
   const aaSamples = aa.scores.samples(tally.reference.nll)
   const aaMean = aaSamples.kl.reduce((sum, kl) => sum + kl, 0) / aaSamples.kl.length
   const wrongSamples = wrong.scores.samples(tally.reference.nll)
