@@ -13,7 +13,7 @@ export const ROOMS = {
   'core/codecs': { rooms: ['contract', 'bytes'], node: [] },
   'core/kv': { rooms: ['contract', 'bytes', 'safetensors', 'quantizers', 'transforms', 'codecs'], node: [] },
   'core/statistics': { rooms: ['contract'], node: [] },
-  'core/library': { rooms: ['contract', 'bytes', 'safetensors', 'kv'], node: 'all' },
+  'core/library': { rooms: ['contract', 'bytes', 'safetensors', 'kv', 'onnx'], node: 'all' },
   'core/evaluation': { rooms: ['contract', 'bytes', 'onnx', 'kernels', 'kv', 'library'], node: 'all' },
   'core/runs': { rooms: ['contract', 'bytes', 'safetensors', 'kv', 'statistics', 'library', 'evaluation'], node: 'all' },
   'core/reports': { rooms: ['contract'], node: [] },
@@ -29,7 +29,8 @@ export const OUTER_ROOMS = {
 
 /** Packages that only these files may import. */
 export const SINGLE_DOORS = {
-  'onnxruntime-node': ['core/evaluation/session.ts'],
+  'onnxruntime-node': ['core/evaluation/runtime.ts'],
+  '@bufbuild/protobuf': ['core/onnx/head.ts', 'core/onnx/metrics.ts', 'core/onnx/model.ts', 'core/onnx/onnx_pb.ts'],
   '@huggingface/transformers': ['core/evaluation/tokenizer.ts'],
   'lz4-napi': ['core/codecs/lz4.ts'],
   'xxhash-wasm': ['core/bytes/xxh64.ts'],

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { FileInfo, KvFileFacts, TensorFacts } from '#core/contract/files.ts'
+import type { KvFileFacts, OnnxInfo, OnnxValue, TensorFacts, TensorFileInfo } from '#core/contract/files.ts'
 import { count, NOTHING, small } from '#core/reports/numbers.ts'
 import { EXIT } from './exit.ts'
 import { bytes, facts } from './format.ts'
@@ -10,26 +10,57 @@ import { layOut, type Column } from './terminal-table.ts'
 export function addInspect(program: Command): void {
   program
     .command('inspect')
-    .summary('what is in a safetensors or KV file')
-    .description('Show the header, the tensors with their statistics and, of a KV file, its method, sizes and streams.')
-    .argument('<file>', 'a safetensors or KV file')
-    .addHelpText('after', '\nExamples:\n  kvlab inspect cache.safetensors\n  kvlab inspect cache.kv.safetensors --json')
+    .summary('what is in a safetensors, KV or ONNX file')
+    .description('Show the header, the tensors with their statistics and, of a KV file, its method, sizes and streams; of an ONNX model its inputs, outputs, operators,\nweights by type, and which edits make a sweep with it faster.')
+    .argument('<file>', 'a safetensors, KV or .onnx file')
+    .addHelpText('after', '\nExamples:\n  kvlab inspect cache.safetensors\n  kvlab inspect cache.kv.safetensors --json\n  kvlab inspect model.onnx')
     .action(
       action(async (session, path: string) => {
         const info = await session.engine.call('file.inspect', { path }, { signal: session.signal })
         if (session.json) session.printJson(info)
-        else show(session, info)
+        else if (info.kind === 'onnx') showModel(session, info)
+        else showTensors(session, info)
         return EXIT.pass
       }),
     )
 }
 
-function show(session: Session, info: FileInfo): void {
+function showTensors(session: Session, info: TensorFileInfo): void {
   const { kv, metadata, tensors } = info
   // Of a KV file the metadata is what the lines of `kv` say in words.
   const said = kv === null ? Object.entries(metadata) : kvFacts(kv)
   session.print(facts([['file', info.path], ['kind', `${info.kind}, ${bytes(info.bytes)}, header ${bytes(info.headerBytes)}, ${tensors.length} tensors`], ...said]))
   for (const line of ['', ...layOut(kv === null ? tensorColumns(tensors) : streamColumns(kv), session.width)]) session.print(line)
+}
+
+function showModel(session: Session, info: OnnxInfo): void {
+  const { cache, edits, operators, weights, notes } = info
+  const list = (items: readonly string[]): string => items.join(', ')
+  session.print(
+    facts([
+      ['file', info.path],
+      ['kind', `ONNX model, ${bytes(info.bytes)}${info.externalFiles.length === 0 ? '' : `, weights in ${list(info.externalFiles)}`}`],
+      ['made by', `${info.producer ?? 'not said'}, IR version ${info.irVersion}, ${list(info.opsets.map(({ domain, version }) => `${domain} ${version}`))}`],
+      ['KV cache', cache ? `${cache.layers} layers, ${cache.kvHeads} KV heads of ${cache.headDim}, ${cache.dtype}` : `cannot be evaluated: ${info.unusable ?? ''}`],
+      ['weights', list(weights.map((type) => `${type.dtype} ${bytes(type.bytes)} in ${count(type.tensors)}`))],
+      ['operators', list(operators.map(({ type, domain, count: times }) => `${domain === 'ai.onnx' ? '' : `${domain}.`}${type} ${times}`))],
+      ...edits.map(({ name, reason }): [string, string] => ['edit', reason === null ? name : `${name}: does not apply, ${reason}`]),
+      ...notes.map((note): [string, string] => ['note', note]),
+    ]),
+  )
+  for (const line of ['', ...layOut(valueColumns(info), session.width)]) session.print(line)
+}
+
+/** Layers are alike: the first stands for all. */
+function valueColumns({ inputs, outputs }: OnnxInfo): Column[] {
+  const shown = (values: readonly OnnxValue[]): OnnxValue[] => values.filter(({ name }) => !/\.[1-9]\d*\./.test(name))
+  const rows = [...shown(inputs).map((value) => ['in', value] as const), ...shown(outputs).map((value) => ['out', value] as const)]
+  return [
+    { title: '', align: 'left', rank: 1, cells: rows.map(([side]) => side) },
+    { title: 'value', align: 'left', rank: 0, cells: rows.map(([, { name }]) => name) },
+    { title: 'type', align: 'left', rank: 0, cells: rows.map(([, { type }]) => type) },
+    { title: 'shape', align: 'left', rank: 1, cells: rows.map(([, { shape }]) => `[${shape.join(', ')}]`) },
+  ]
 }
 
 function kvFacts({ method, layers, kvHeads, headDim, tokens, dtype, model, tokenIdsSha256, ratio, bitsPerValue }: KvFileFacts): [string, string][] {

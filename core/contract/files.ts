@@ -22,8 +22,8 @@ export type KvFileFacts = {
   streams: { name: string; dtype: string; shape: number[]; codec: string; rawBytes: number; storedBytes: number }[]
 }
 
-/** What `inspect` tells of a file. `headerBytes` is all before the data; `kv` is null for a safetensors file that is no KV file. */
-export type FileInfo = {
+/** What `inspect` tells of a file of tensors. `headerBytes` is all before the data; `kv` is null for a safetensors file that is no KV file. */
+export type TensorFileInfo = {
   kind: 'safetensors' | 'kvlab.kv'
   path: string
   bytes: number
@@ -32,6 +32,36 @@ export type FileInfo = {
   tensors: TensorFacts[]
   kv: KvFileFacts | null
 }
+
+/** An input or output of a graph; what the graph leaves open in a shape has a name. */
+export type OnnxValue = { name: string; type: string; shape: (number | string)[] }
+/** What `inspect` tells of an ONNX model. Only the graph itself is read, not the weights beside it. */
+export type OnnxInfo = {
+  kind: 'onnx'
+  path: string
+  bytes: number
+  producer: string | null
+  irVersion: number
+  opsets: { domain: string; version: number }[]
+  inputs: OnnxValue[]
+  outputs: OnnxValue[]
+  /** Most frequent first. */
+  operators: { type: string; domain: string; count: number }[]
+  /** By element type, largest first; `bytes` of the values, wherever they lie. */
+  weights: { dtype: string; tensors: number; bytes: number }[]
+  /** Files beside the model that hold weights. */
+  externalFiles: string[]
+  /** The KV cache that it takes and gives; null with the reason in `unusable` where it is no language model that can be evaluated. */
+  cache: { layers: number; kvHeads: number; headDim: number; dtype: string } | null
+  unusable: string | null
+  /** Edits that make a sweep faster: whether they apply, or why not. */
+  edits: { name: string; reason: string | null }[]
+  /** What a reader of its numbers should know. */
+  notes: string[]
+}
+
+/** What `inspect` tells of a file. */
+export type FileInfo = TensorFileInfo | OnnxInfo
 
 /** Errors in the unit of the values, SNR in dB; null SNR: no error at all; null cosine: a side is all zero. The names are those of the program this one grew out of. */
 export type TensorMetrics = { rmse: number; snr_db: number | null; cosine_similarity: number | null; max_error: number; quality_level: string }

@@ -6,7 +6,6 @@ import { decodeKv, encodeKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
 import { findModel } from '#core/library/models.ts'
 import { golden, readTorch, shared, type TorchFixture } from '../../test/torch.ts'
-import { fill, referenceOf, scoreRows } from './handoff.ts'
 import type { TokenScores } from './score.ts'
 import { openSession, type ModelSession } from './session.ts'
 
@@ -21,12 +20,14 @@ async function handoff(session: ModelSession, fixture: TorchFixture, methods: re
   for (const ids of fixture.windows.slice(0, windows)) {
     const prefix = await session.prefill(ids.subarray(0, tokens))
     const suffix = ids.subarray(tokens)
-    const reference = await referenceOf(session, prefix, suffix)
+    const uncompressed = session.past(1, tokens)
+    uncompressed.fill(0, prefix)
+    const reference = await session.reference(uncompressed, suffix)
     for (let first = 0; first < methods.length; first += batch) {
       const group = methods.slice(first, first + batch)
       const past = session.past(group.length, tokens)
       group.forEach((method, row) => decodeKv(encodeKv(prefix, readMethod(method)).bytes, past.row(row)))
-      const scores = await scoreRows(session, past, group.length, suffix, reference)
+      const scores = await session.score(past, suffix, reference)
       group.forEach((method, row) => {
         const score = scores[row]
         if (!score || score instanceof LabError) throw score ?? new Error('no scores')
@@ -62,7 +63,8 @@ async function agrees(fixture: TorchFixture, method: string, own: TokenScores): 
   expect(Math.abs(mean(difference)), 'Δ ln PPL').toBeLessThan(1e-5 + 1e-3 * effect)
   expect(Math.abs(mean(own.kl) - mean(kl)), 'mean KL').toBeLessThan(1e-8 + 0.01 * mean(kl))
   expect(own.agree.filter((value, i) => value !== agree[i]).length, 'top-1 agreement').toBeLessThanOrEqual(2 + count / 1000)
-  expect(Math.min(...own.kl)).toBeGreaterThan(-1e-9)
+  // The graph works in F32: e^d has an error of 6e-8 where d is small.
+  expect(Math.min(...own.kl)).toBeGreaterThan(-2e-7)
 }
 
 async function sameCache(session: ModelSession, fixture: TorchFixture): Promise<void> {
@@ -128,11 +130,13 @@ describe('handoff on the demo model, as torch', () => {
     const fixture = await readTorch(golden('demo-moby-c64'))
     const ids = fixture.windows[0] ?? new Uint32Array()
     const prefix = await session.prefill(ids.subarray(0, 32))
-    const reference = await referenceOf(session, prefix, ids.subarray(32))
     const past = session.past(3, 32)
-    for (const row of [0, 1, 2]) fill(past, row, prefix)
+    for (const row of [0, 1, 2]) past.fill(row, prefix)
+    const uncompressed = session.past(1, 32)
+    uncompressed.fill(0, prefix)
+    const reference = await session.reference(uncompressed, ids.subarray(32))
     past.row(1).value[3]?.fill(NaN, 100, 101)
-    const [first, second, third] = await scoreRows(session, past, 3, ids.subarray(32), reference)
+    const [first, second, third] = await session.score(past, ids.subarray(32), reference)
     expect(second).toMatchObject({ code: 'NOT_FINITE', details: { token: 0 } })
     for (const row of [first, third]) expect(row instanceof LabError ? row : new Set(row?.kl)).toEqual(new Set([0]))
     expect(session.scoreSeconds).toBeGreaterThan(0)

@@ -61,9 +61,8 @@ export async function* measurePerplexity(
     options.signal.throwIfAborted()
     const window = ids.slice(begin, end)
     if (protocol.kind === 'llama.cpp' && options.bosId !== null) window[0] = options.bosId
-    const logits = await session.logits(null, window, 1)
-    all.push(losses(logits.data, session.info.vocab, scored - begin - 1, window.subarray(scored - begin)))
-    logits.release()
+    const logits = await session.logits(null, window, scored - begin - 1)
+    all.push(losses(logits, session.info.vocab, 0, window.subarray(scored - begin)))
   }
   yield { done: all.length, total: windows.length }
   const nll = Float64Array.from(all.flatMap((part) => Array.from(part)))

@@ -7,7 +7,6 @@ import { LabError } from '#core/contract/errors.ts'
 import { findModel } from '#core/library/models.ts'
 import { installNode24 } from '../../test/node24.ts'
 import { TINY, tinyModel, type TinyModel } from '../../test/tiny-model.ts'
-import { fill } from './handoff.ts'
 import { openSession, type ModelSession } from './session.ts'
 
 const folders: string[] = []
@@ -41,22 +40,23 @@ describe('a session', () => {
     ['present under another name', { present: 'present_key_values' }, { kvDtype: 'F32', hasPositionIds: true }],
   ])('of %s describes itself, and continues a prefix as if it were fed at once', async (_, options, info) => {
     await using(options, async (session) => {
-      expect(session.info).toEqual({ ...TINY, ...info, maxPositions: 16, rope: { theta: 10000, scaling: null } })
+      expect(session.info).toEqual({ ...TINY, ...info, maxPositions: 16, rope: { theta: 10000, scaling: null }, whole: expect.stringContaining('weight matrix') as string })
       const prefix = await session.prefill(IDS.subarray(0, 4))
       expect(prefix.shape).toEqual({ layers: 2, kvHeads: 2, tokens: 4, headDim: 4, dtype: info.kvDtype })
       const past = session.past(1, 4)
-      fill(past, 0, prefix)
-      const after = await session.logits(past, IDS.subarray(4), 1)
-      const whole = await session.logits(null, IDS, 1)
+      past.fill(0, prefix)
+      const after = await session.logits(past, IDS.subarray(4))
+      const whole = await session.logits(null, IDS)
       // The tiny model sums the whole cache, so that its last rows agree; the values are exact in both dtypes.
-      expect(after.data).toEqual(whole.data.slice(4 * TINY.vocab))
-      expect(new Set(whole.data).size).toBeGreaterThan(10)
+      expect(after).toEqual(whole.slice(4 * TINY.vocab))
+      expect(await session.logits(null, IDS, 4)).toEqual(after)
+      expect(new Set(whole).size).toBeGreaterThan(10)
       expect(session.inferenceSeconds).toBeGreaterThan(0)
     })
   })
 
   it('of float16 gives the same cache and logits as of float32, converted exactly', async () => {
-    const [half, single] = [{ kv: 'float16' }, {}].map((options) => using(options as TinyModel, async (session) => ({ cache: await session.prefill(IDS), logits: (await session.logits(null, IDS, 1)).data.slice() })))
+    const [half, single] = [{ kv: 'float16' }, {}].map((options) => using(options as TinyModel, async (session) => ({ cache: await session.prefill(IDS), logits: await session.logits(null, IDS) })))
     expect((await half)?.cache.key).toEqual((await single)?.cache.key)
     expect((await half)?.cache.value).toEqual((await single)?.cache.value)
     expect((await half)?.logits).toEqual((await single)?.logits)
@@ -66,24 +66,24 @@ describe('a session', () => {
     await using({}, async (session) => {
       const prefixes = await Promise.all([IDS.subarray(0, 3), IDS.subarray(1, 4), IDS.subarray(2, 5)].map((ids) => session.prefill(ids)))
       const past = session.past(3, 3)
-      prefixes.forEach((prefix, row) => fill(past, row, prefix))
-      const together = await session.logits(past, IDS.subarray(4), 3)
+      prefixes.forEach((prefix, row) => past.fill(row, prefix))
       const single = session.past(1, 3)
+      single.fill(0, await session.prefill(IDS.subarray(3, 6)))
+      const reference = await session.reference(single, IDS.subarray(3))
+      const together = await session.score(past, IDS.subarray(3), reference)
       for (const [row, prefix] of prefixes.entries()) {
-        fill(single, 0, prefix)
-        const alone = await session.logits(single, IDS.subarray(4), 1)
-        const size = 2 * TINY.vocab
-        expect(together.data.slice(row * size, (row + 1) * size)).toEqual(alone.data.slice())
+        single.fill(0, prefix)
+        expect([together[row]]).toEqual(await session.score(single, IDS.subarray(3), reference))
       }
+      expect(new Set(together.map((scores) => (scores instanceof LabError ? NaN : scores.kl[0]))).size).toBe(3)
     })
   })
 
   it('refuses ids and lengths that the model cannot take', async () => {
     await using({}, async (session) => {
       await expect(session.prefill(Uint32Array.of(1, 8))).rejects.toThrow(coded('INVALID_INPUT', /token id 8 is beyond its vocabulary of 8/))
-      await expect(session.logits(session.past(1, 12), new Uint32Array(5), 1)).rejects.toThrow(coded('INVALID_INPUT', /17 tokens is beyond its 16 positions/))
+      await expect(session.logits(session.past(1, 12), new Uint32Array(5))).rejects.toThrow(coded('INVALID_INPUT', /17 tokens is beyond its 16 positions/))
       await expect(session.prefill(new Uint32Array())).rejects.toThrow(coded('INVALID_INPUT', /at least one token/))
-      await expect(session.logits(session.past(2, 3), IDS, 1)).rejects.toThrow(coded('INTERNAL', /past of 2 rows/))
       expect(() => session.past(2, 3).row(2)).toThrow(/row 2 of a batch of 2/)
     })
   })
@@ -130,7 +130,7 @@ describe('a model that cannot be evaluated', () => {
         const session = await openSession(model, { threads: 1 })
         await session
           .prefill(IDS)
-          .then(() => session.logits(null, IDS, 1))
+          .then(() => session.logits(null, IDS))
           .finally(() => session.release())
       } catch (error) {
         expect(error).toBeInstanceOf(LabError)

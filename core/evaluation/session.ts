@@ -1,86 +1,95 @@
-import './float16array.ts'
-import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-node'
-import { decodeF16, encodeF16 } from '#core/bytes/float.ts'
+import { rm } from 'node:fs/promises'
+import { encodeF16 } from '#core/bytes/float.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { KvArrays, KvCache, KvShape } from '#core/kv/cache.ts'
+import type { KvCache, KvShape } from '#core/kv/cache.ts'
 import type { ModelFolder } from '#core/library/models.ts'
 import { loadConfig, type ModelConfig } from './config.ts'
-import { readGraph, type GraphValue, type KvGraph } from './graph.ts'
+import type { Refusal } from '#core/onnx/head.ts'
+import { readGraph, type KvGraph } from '#core/onnx/kv-graph.ts'
+import { floatsOf, Head, type HiddenStates } from './head.ts'
+import { Past } from './past.ts'
+import { openGraph, type Feeds, type Graph, type Tensor } from './runtime.ts'
+import { Reference, scoreAgainst, type TokenScores } from './score.ts'
+import { splitSources, type SplitSources } from './split.ts'
 
-/** What can be said of an open model. */
+/** What can be said of an open model. `whole`: why its graph runs whole and its logits are scored outside it; null where it was split before its LM head. */
 export type SessionInfo = Pick<KvGraph, 'layers' | 'kvHeads' | 'headDim' | 'kvDtype' | 'hasPositionIds'> &
-  Pick<ModelConfig, 'maxPositions' | 'rope'> & { readonly vocab: number }
+  Pick<ModelConfig, 'maxPositions' | 'rope'> & { readonly vocab: number; readonly whole: string | null }
 
-/** Logits `[batch, tokens, vocab]` of one pass, natural order. `release()` lets their memory go; do not read `data` after it. */
-export type Logits = { readonly data: Float32Array; release(): void }
-
-type Feeds = Record<string, Tensor>
+/** `graphs`: the folder that keeps edited graphs; without one they are made anew. `whole`: run the graph as it is, unedited. */
+export type SessionOptions = { readonly threads: number; readonly graphs?: string; readonly whole?: boolean }
 
 /**
  * Open a model on the CPU with `threads` threads. Throws LabError MODEL_UNSUPPORTED (a graph that cannot be evaluated, and why) or
  * MODEL_BROKEN (files that do not load, among them missing external data). Release the session when done: nothing else frees it.
  */
-export async function openSession(model: ModelFolder, options: { threads: number }): Promise<ModelSession> {
+export async function openSession(model: ModelFolder, { threads, graphs, whole = false }: SessionOptions): Promise<ModelSession> {
   const config = await loadConfig(model)
-  const runtime = await import('onnxruntime-node').catch((error: unknown) => {
-    throw new LabError('MODEL_UNSUPPORTED', `ONNX Runtime does not load on this machine (${reasonOf(error)}): see kvlab doctor`)
-  })
-  const settings: InferenceSession.SessionOptions = {
-    executionProviders: ['cpu'],
-    intraOpNumThreads: options.threads,
-    interOpNumThreads: 1,
-    // Threads that wait by spinning made a pass 2 to 5 times slower on a busy machine; on a quiet one the two differ by less than a tenth.
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
-    // Only what is fatal goes to stderr: every error comes back as one anyway.
-    logSeverityLevel: 4,
-  }
-  const session = await runtime.InferenceSession.create(model.onnxPath, settings).catch((error: unknown) => {
-    throw loadError(model.onnxPath, reasonOf(error))
-  })
+  const split = whole ? { reason: 'that was asked for' } : await splitSources(model, config.vocab, graphs ?? null)
   try {
-    const graph = readGraph(model.onnxPath, session.inputMetadata.map(plain), session.outputMetadata.map(plain))
-    const vocab = graph.vocab ?? config.vocab
-    if (vocab === null) throw new LabError('MODEL_UNSUPPORTED', `${model.onnxPath} does not say how many tokens its vocabulary has, nor does config.json`)
-    return new ModelSession(session, runtime.Tensor, model.name, graph, { ...graph, maxPositions: config.maxPositions, rope: config.rope, vocab })
+    return await openParts(model, config, threads, split)
   } catch (error) {
-    await session.release()
-    throw error
+    if ('reason' in split || split.kept === null) throw error
+    // What was kept of an earlier start may be damaged: it can be made again.
+    await rm(split.kept, { recursive: true, force: true })
+    return openParts(model, config, threads, await splitSources(model, config.vocab, graphs ?? null))
   }
 }
 
-/** Names of the execution providers that ONNX Runtime was built with for this system; which of them work here is another matter. */
-export async function listBackends(): Promise<string[]> {
-  const { listSupportedBackends } = await import('onnxruntime-node')
-  return listSupportedBackends().map(({ name }) => name)
+async function openParts(model: ModelFolder, config: ModelConfig, threads: number, split: SplitSources | Refusal): Promise<ModelSession> {
+  const open: Graph[] = []
+  try {
+    const body = await openGraph('reason' in split ? { name: model.onnxPath, path: model.onnxPath } : split.body, threads)
+    open.push(body)
+    const head = 'reason' in split ? null : await openGraph(split.head, threads)
+    if (head) open.push(head)
+    const graph = readGraph(model.onnxPath, body.inputs, [...(head?.outputs ?? []), ...body.outputs])
+    const vocab = graph.vocab ?? config.vocab
+    if (vocab === null) throw new LabError('MODEL_UNSUPPORTED', `${model.onnxPath} does not say how many tokens its vocabulary has, nor does config.json`)
+    const info = { maxPositions: config.maxPositions, rope: config.rope, vocab, whole: 'reason' in split ? split.reason : null }
+    return new ModelSession(model.name, threads, body, head && new Head(head, vocab), graph, info)
+  } catch (error) {
+    for (const part of open) await part.release()
+    throw error
+  }
 }
 
 /** An open model. One call at a time: a pass blocks the process while it runs. */
 export class ModelSession {
   readonly info: SessionInfo
-  /** Seconds spent inside ONNX Runtime, and in scoring its logits. */
-  inferenceSeconds = 0
+  readonly threads: number
+  /** Seconds spent in scoring logits outside the graph. */
   scoreSeconds = 0
-  readonly #session: InferenceSession
-  readonly #Tensor: TensorConstructor
+  readonly #body: Graph
+  readonly #head: Head | null
   readonly #name: string
   readonly #graph: KvGraph
+  readonly #output: string
 
   /** Use `openSession`. */
-  constructor(session: InferenceSession, tensor: TensorConstructor, name: string, graph: KvGraph, info: SessionInfo) {
-    this.#session = session
-    this.#Tensor = tensor
+  constructor(name: string, threads: number, body: Graph, head: Head | null, graph: KvGraph, info: Pick<SessionInfo, 'maxPositions' | 'rope' | 'vocab' | 'whole'>) {
+    this.threads = threads
+    this.#body = body
+    this.#head = head
     this.#name = name
     this.#graph = graph
-    const { layers, kvHeads, headDim, kvDtype, hasPositionIds, maxPositions, rope, vocab } = info
-    this.info = { layers, kvHeads, headDim, kvDtype, hasPositionIds, maxPositions, rope, vocab }
+    const { layers, kvHeads, headDim, kvDtype, hasPositionIds } = graph
+    this.info = { layers, kvHeads, headDim, kvDtype, hasPositionIds, ...info }
+    const cache = new Set(graph.present.flatMap(({ key, value }) => [key, value]))
+    this.#output = head ? (body.outputs.find((output) => !cache.has(output.name))?.name ?? '') : 'logits'
+  }
+
+  /** Seconds spent inside ONNX Runtime. */
+  get inferenceSeconds(): number {
+    return this.#body.seconds + (this.#head?.seconds ?? 0)
   }
 
   /** The KV cache of `ids`, `[kvHeads, tokens, headDim]` a layer. Throws LabError INVALID_INPUT (ids or length the model cannot take) or MODEL_UNSUPPORTED (the graph failed). */
   async prefill(ids: Uint32Array): Promise<KvCache> {
     const { layers, kvHeads, headDim, kvDtype } = this.info
-    const results = await this.#run(this.#feeds(null, ids, 1), this.#graph.present.flatMap(({ key, value }) => [key, value]))
+    const results = await this.#body.run(this.#feeds(null, ids, 1), this.#graph.present.flatMap(({ key, value }) => [key, value]))
     const shape: KvShape = { layers, kvHeads, tokens: ids.length, headDim, dtype: kvDtype }
-    const take = (name: string): Float32Array => floats(this.#output(results, name, [1, kvHeads, ids.length, headDim]))
+    const take = (name: string): Float32Array => floatsOf(this.#body.output(results, name, [1, kvHeads, ids.length, headDim]))
     return { shape, key: this.#graph.present.map(({ key }) => take(key)), value: this.#graph.present.map(({ value }) => take(value)) }
   }
 
@@ -90,19 +99,63 @@ export class ModelSession {
   }
 
   /**
-   * Logits of `ids`, the same for every row, after `past` (null: from position 0). Attention covers all of the past; positions go on from its end.
-   * Throws LabError INVALID_INPUT (ids or length the model cannot take) or MODEL_UNSUPPORTED (the graph failed, as fused attention does with a batch and a past).
+   * Logits `[tokens - from, vocab]` of one sequence, after `past` (null: from position 0), of its tokens from `from` on.
+   * Throws LabError INVALID_INPUT (ids or length the model cannot take) or MODEL_UNSUPPORTED (the graph failed).
    */
-  async logits(past: Past | null, ids: Uint32Array, batch: number): Promise<Logits> {
-    if (past && past.batch !== batch) throw new LabError('INTERNAL', `a past of ${past.batch} rows in a batch of ${batch}`)
-    const results = await this.#run(this.#feeds(past, ids, batch), ['logits'])
-    const tensor = this.#output(results, 'logits', [batch, ids.length, this.info.vocab])
-    return { data: floats(tensor), release: () => tensor.dispose() }
+  async logits(past: Past | null, ids: Uint32Array, from = 0): Promise<Float32Array> {
+    if (this.#head) return this.#head.logits(await this.#hidden(past, ids, 1), 0, from, ids.length - from)
+    return (await this.#wholeLogits(past, ids, 1)).subarray(from * this.info.vocab)
+  }
+
+  /** The pass that others are scored against: row t of the logits of `ids` after `past` predicts `ids[t + 1]`. Throws as `logits`, and NOT_FINITE. */
+  async reference(past: Past, ids: Uint32Array): Promise<Reference> {
+    const logits = await this.logits(past, ids)
+    return this.#scoring(() => new Reference(logits, this.info.vocab, ids.subarray(1)))
+  }
+
+  /**
+   * The rows of a batch whose pasts hold restored caches, scored against the reference; attention covers all of the past, and positions go on from its end.
+   * A row that is not finite is an error of its own. Throws as `logits`.
+   */
+  async score(past: Past, ids: Uint32Array, reference: Reference): Promise<(TokenScores | LabError)[]> {
+    const { batch } = past
+    const scores: (TokenScores | LabError)[] = []
+    if (this.#head) {
+      const hidden = await this.#hidden(past, ids, batch)
+      for (let row = 0; row < batch; row++) scores.push(await this.#head.compare(hidden, row, reference).catch(asResult))
+      return scores
+    }
+    const logits = await this.#wholeLogits(past, ids, batch)
+    for (let row = 0; row < batch; row++) scores.push(await this.#scoring(async () => scoreAgainst(reference, logits, row * ids.length * this.info.vocab)).catch(asResult))
+    return scores
   }
 
   /** Free the native memory. The session is of no use after it. */
-  release(): Promise<void> {
-    return this.#session.release()
+  async release(): Promise<void> {
+    await this.#body.release()
+    await this.#head?.release()
+  }
+
+  async #hidden(past: Past | null, ids: Uint32Array, batch: number): Promise<HiddenStates> {
+    const results = await this.#body.run(this.#feeds(past, ids, batch), [this.#output])
+    const width = results[this.#output]?.dims[2] ?? 0
+    const { data } = this.#body.output(results, this.#output, [batch, ids.length, width])
+    if (!(data instanceof Float32Array) && !(data instanceof Uint16Array)) throw new LabError('INTERNAL', `${this.#name}: hidden states that are neither F32 nor F16`)
+    return { data, batch, tokens: ids.length, width }
+  }
+
+  async #wholeLogits(past: Past | null, ids: Uint32Array, batch: number): Promise<Float32Array> {
+    const results = await this.#body.run(this.#feeds(past, ids, batch), ['logits'])
+    return floatsOf(this.#body.output(results, 'logits', [batch, ids.length, this.info.vocab]))
+  }
+
+  #scoring<T>(work: () => T): T {
+    const began = performance.now()
+    try {
+      return work()
+    } finally {
+      this.scoreSeconds += (performance.now() - began) / 1000
+    }
   }
 
   #feeds(past: Past | null, ids: Uint32Array, batch: number): Feeds {
@@ -116,95 +169,29 @@ export class ModelSession {
     const whole = (length: number, at: (i: number) => bigint): Tensor => {
       const data = new BigInt64Array(batch * length)
       for (let i = 0; i < data.length; i++) data[i] = at(i % length)
-      return new this.#Tensor('int64', data, [batch, length])
+      return this.#body.integers(data, [batch, length])
     }
     const feeds: Feeds = { input_ids: whole(ids.length, (i) => BigInt(ids[i] ?? 0)) }
-    if (this.#session.inputNames.includes('attention_mask')) feeds['attention_mask'] = whole(end, () => 1n)
+    if (this.#body.inputs.some(({ name }) => name === 'attention_mask')) feeds['attention_mask'] = whole(end, () => 1n)
     if (hasPositionIds) feeds['position_ids'] = whole(ids.length, (i) => BigInt(before + i))
     const dims = [batch, kvHeads, before, headDim]
     this.#graph.past.forEach((names, layer) => {
       for (const side of ['key', 'value'] as const) {
         const values = past?.batchOf(side, layer) ?? new Float32Array()
-        feeds[names[side]] = kvDtype === 'F32' ? new this.#Tensor('float32', values, dims) : new this.#Tensor('float16', bitsOf(values), dims)
+        feeds[names[side]] = this.#body.floats(kvDtype === 'F32' ? values : bitsOf(values), dims)
       }
     })
     return feeds
   }
-
-  async #run(feeds: Feeds, outputs: string[]): Promise<Feeds> {
-    const began = performance.now()
-    try {
-      return await this.#session.run(feeds, outputs)
-    } catch (error) {
-      throw new LabError('MODEL_UNSUPPORTED', `${this.#name}: its graph failed: ${reasonOf(error)}`)
-    } finally {
-      this.inferenceSeconds += (performance.now() - began) / 1000
-    }
-  }
-
-  #output(results: Feeds, name: string, dims: readonly number[]): Tensor {
-    const tensor = results[name]
-    if (!tensor || tensor.dims.join() !== dims.join()) throw new LabError('MODEL_UNSUPPORTED', `${this.#name}: ${name} came as [${tensor?.dims.join() ?? ''}], expected [${dims.join()}]`)
-    return tensor
-  }
 }
 
-/** The past of a batch: `row(b)` are the F32 arrays of one row, to decode a cache into. */
-export class Past {
-  readonly batch: number
-  readonly tokens: number
-  readonly #key: readonly Float32Array[]
-  readonly #value: readonly Float32Array[]
-
-  /** Use `ModelSession.past`. */
-  constructor(info: SessionInfo, batch: number, tokens: number) {
-    this.batch = batch
-    this.tokens = tokens
-    const room = (): Float32Array[] => Array.from({ length: info.layers }, () => new Float32Array(batch * info.kvHeads * tokens * info.headDim))
-    this.#key = room()
-    this.#value = room()
-  }
-
-  row(row: number): KvArrays {
-    if (!Number.isInteger(row) || row < 0 || row >= this.batch) throw new LabError('INTERNAL', `row ${row} of a batch of ${this.batch}`)
-    const view = (values: Float32Array): Float32Array => values.subarray((row * values.length) / this.batch, ((row + 1) * values.length) / this.batch)
-    return { key: this.#key.map(view), value: this.#value.map(view) }
-  }
-
-  /** All rows of one layer, `[batch, kvHeads, tokens, headDim]`. */
-  batchOf(side: 'key' | 'value', layer: number): Float32Array {
-    return (side === 'key' ? this.#key : this.#value)[layer] ?? new Float32Array()
-  }
-}
-
-function plain(value: InferenceSession.ValueMetadata): GraphValue {
-  return value.isTensor ? { name: value.name, type: value.type, shape: value.shape } : { name: value.name, type: 'none', shape: [] }
-}
-
-function floats(tensor: Tensor): Float32Array {
-  const { data } = tensor
-  if (data instanceof Float32Array) return data
-  if (!(data instanceof Uint16Array)) throw new LabError('INTERNAL', `a ${tensor.type} tensor where float32 or float16 was declared`)
-  const values = new Float32Array(data.length)
-  decodeF16(data, values)
-  return values
+function asResult(error: unknown): LabError {
+  if (error instanceof LabError && error.code === 'NOT_FINITE') return error
+  throw error
 }
 
 function bitsOf(values: Float32Array): Uint16Array {
   const bits = new Uint16Array(values.length)
   encodeF16(values, bits)
   return bits
-}
-
-function loadError(path: string, reason: string): LabError {
-  // What ONNX Runtime's messages say where a graph is sound but not for it; it gives no codes.
-  const foreign = /Unsupported data type|No Op registered|not a registered function|NOT_IMPLEMENTED|opset|IR version|Fatal error/i.test(reason)
-  if (foreign) return new LabError('MODEL_UNSUPPORTED', `${path} cannot be evaluated: ${reason.replace(/(Unsupported data type): 16\b/, '$1: bfloat16')}`, { reason })
-  return new LabError('MODEL_BROKEN', `${path} does not load: ${reason}; get its files again`, { reason })
-}
-
-/** The first line, without the path that our own message names. */
-function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  return (text.split('\n')[0] ?? '').replace(/^Load model from .*? failed: ?/, '')
 }

@@ -1,15 +1,31 @@
 import { type FileSource, openFile } from '#core/bytes/file.ts'
 import { naming } from '#core/bytes/source.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { FileInfo, TensorStats } from '#core/contract/files.ts'
+import type { FileInfo, TensorFileInfo, TensorStats } from '#core/contract/files.ts'
 import { decodeKv, describeKvFile, isKvFile } from '#core/kv/file.ts'
+import { describeModel } from '#core/onnx/describe.ts'
+import { MAX_GRAPH_BYTES, readModel } from '#core/onnx/model.ts'
 import { FLOAT_DTYPES, openSafetensors, type Safetensors } from '#core/safetensors/read.ts'
 
 /**
- * Header, tensors and their statistics of a safetensors or KV file; reads one tensor at a time.
+ * Header, tensors and their statistics of a safetensors or KV file, read one tensor at a time; of an ONNX model what its graph says.
  * Errors: INVALID_INPUT for any other kind of file, MALFORMED_FILE or CHECKSUM_MISMATCH for a broken one, those of openFile.
  */
 export async function inspectFile(path: string): Promise<FileInfo> {
+  return path.endsWith('.onnx') ? inspectModel(path) : inspectTensors(path)
+}
+
+async function inspectModel(path: string): Promise<FileInfo> {
+  const source = await openFile(path)
+  try {
+    if (source.size >= MAX_GRAPH_BYTES) throw new LabError('MALFORMED_FILE', `${path} is larger than an ONNX graph can be`, { format: 'onnx', reason: 'TooLarge', at: 0 })
+    return describeModel(readModel(await source.read(0, source.size), path), path, source.size)
+  } finally {
+    await source.close()
+  }
+}
+
+async function inspectTensors(path: string): Promise<TensorFileInfo> {
   return withTensorFile(path, async (file, source) => {
     const { header } = file
     const kv = isKvFile(header) ? naming(path, () => describeKvFile(header)) : null
@@ -18,7 +34,7 @@ export async function inspectFile(path: string): Promise<FileInfo> {
       const bytes = await source.read(0, source.size)
       naming(path, () => decodeKv(bytes))
     }
-    const tensors: FileInfo['tensors'] = []
+    const tensors: TensorFileInfo['tensors'] = []
     for (const { name, dtype, shape, begin, end } of header.tensors.values()) {
       const stats = FLOAT_DTYPES.includes(dtype) ? statsOf(await file.floats(name)) : null
       tensors.push({ name, dtype, shape: [...shape], bytes: end - begin, stats })
@@ -30,12 +46,12 @@ export async function inspectFile(path: string): Promise<FileInfo> {
 
 /** Opens a file of tensors for `work` and closes it. Errors: INVALID_INPUT for another kind of file, MALFORMED_FILE where one named .safetensors is broken. */
 export async function withTensorFile<T>(path: string, work: (file: Safetensors, source: FileSource) => Promise<T>): Promise<T> {
-  if (path.endsWith('.onnx')) throw new LabError('INVALID_INPUT', `${path} is an ONNX model: only safetensors and KV files are read here`)
+  if (path.endsWith('.onnx')) throw new LabError('INVALID_INPUT', `${path} is an ONNX model: a file of tensors is wanted`)
   const source = await openFile(path)
   try {
     const file = await openSafetensors(source).catch((error: unknown) => {
       if (path.endsWith('.safetensors') || !(error instanceof LabError) || error.code !== 'MALFORMED_FILE') throw error
-      throw new LabError('INVALID_INPUT', `${error.message}; only safetensors and KV files are read here`, error.details, { cause: error })
+      throw new LabError('INVALID_INPUT', `${error.message}; only safetensors, KV and .onnx files are read here`, error.details, { cause: error })
     })
     return await work(file, source)
   } finally {

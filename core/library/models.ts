@@ -88,7 +88,8 @@ export async function modelFacts(model: ModelFolder, graph: GraphFacts): Promise
 /** Digests of this process by path, size and time of change: large weights are read once. */
 const digests = new Map<string, string>()
 
-async function fileDigest(path: string): Promise<{ sha256: string; bytes: number }> {
+/** SHA-256, in hex, and size of a file; remembered for as long as its size and time of change stay the same. Throws LabError of file errors. */
+export async function fileDigest(path: string): Promise<{ sha256: string; bytes: number }> {
   try {
     const { size, mtimeMs } = await stat(path)
     const key = `${path}\n${size}\n${mtimeMs}`

@@ -1,19 +1,18 @@
-import { availableParallelism } from 'node:os'
 import type { PerplexityInput, PerplexityReport, Progress } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { measurePerplexity, type PerplexityProtocol } from '#core/evaluation/perplexity.ts'
-import { openSession } from '#core/evaluation/session.ts'
+import { openModel } from './open-model.ts'
 import { readTokens } from './token-text.ts'
 
-/** Perplexity of a text without any compression, by a named protocol. Throws LabError of the model, the text or the lengths. */
-export async function* baselinePerplexity(input: PerplexityInput, signal: AbortSignal): AsyncGenerator<Progress, PerplexityReport> {
+/** Perplexity of a text without any compression, by a named protocol. `home`: the library's folder. Throws LabError of the model, the text or the lengths. */
+export async function* baselinePerplexity(home: string, input: PerplexityInput, signal: AbortSignal): AsyncGenerator<Progress, PerplexityReport> {
   if (input.join === 'documents') throw new LabError('INVALID_INPUT', 'a perplexity is of one stream: use --join file or --join hf-rows')
   yield { phase: 'reading the text', done: 0, total: 1 }
   const { folder, streams, bosId, data } = await readTokens(input)
   const stream = streams[0] ?? new Uint32Array()
   const ids = input.tokens === 'all' ? stream : stream.subarray(0, input.tokens)
   yield { phase: 'loading the model', done: 0, total: 1 }
-  const session = await openSession(folder, { threads: input.threads === 'auto' ? availableParallelism() : input.threads })
+  const session = await openModel(home, folder, input.threads)
   try {
     const began = performance.now()
     const protocol = protocolOf(input)

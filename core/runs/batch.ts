@@ -1,6 +1,6 @@
 import { LabError } from '#core/contract/errors.ts'
-import { fill, referenceOf } from '#core/evaluation/handoff.ts'
 import { f16Bytes, type KvCache } from '#core/kv/cache.ts'
+import type { Reference } from '#core/evaluation/score.ts'
 import type { ModelSession } from '#core/evaluation/session.ts'
 
 export type BatchChoice = {
@@ -22,8 +22,8 @@ const MAX_BATCH = 16
 /** A batch size is timed by the best of this many passes, or of those (at least two) that fit into this many milliseconds. */
 const TIMED_PASSES = 20
 const TIMED_MS = 300
-/** Logits of two batch sizes that differ by more than this come from a graph that cannot batch with a past. */
-const SAME_LOGITS = 1e-2
+/** Losses of two batch sizes that differ by more than this, in nats, come from a graph that cannot batch with a past. */
+const SAME_LOSS = 1e-2
 
 /** Bytes a sweep holds beside the model with `batch` rows: reference logits and probabilities, logits and pasts of the rows, two caches. */
 export function sweepMemory(session: ModelSession, contextLength: number, prefixLength: number, batch: number): number {
@@ -36,8 +36,8 @@ export function sweepMemory(session: ModelSession, contextLength: number, prefix
 
 /**
  * The batch size by measurement on the first window: 1, 2, 4, … while a row gets cheaper, within `budget` bytes and `rows` (the most a
- * pass can use). A given size is checked, not measured against others. A graph that refuses a batch with a past, or computes other
- * logits in one, runs at 1.
+ * pass can use). A given size is checked, not measured against others. A graph that refuses a batch with a past, or scores
+ * otherwise in one, runs at 1.
  */
 export async function chooseBatch(session: ModelSession, window: Uint32Array, prefixLength: number, asked: number | 'auto', budget: number, rows: number): Promise<BatchChoice> {
   const memory = (batch: number): number => sweepMemory(session, window.length, prefixLength, batch)
@@ -46,17 +46,15 @@ export async function chooseBatch(session: ModelSession, window: Uint32Array, pr
   }
   const prefix = await session.prefill(window.subarray(0, prefixLength))
   const suffix = window.subarray(prefixLength)
-  // The first pass warms the graph; the second also tells what scoring adds.
-  await referenceOf(session, prefix, suffix)
-  const began = performance.now()
-  await referenceOf(session, prefix, suffix)
-  const scored = (performance.now() - began) / 1000
-  const single = await timeRows(session, prefix, suffix, 1)
+  const alone = session.past(1, prefixLength)
+  alone.fill(0, prefix)
+  const reference = await session.reference(alone, suffix)
+  const single = await timeRows(session, reference, prefix, suffix, 1)
   const tryBatch = async (size: number): Promise<number | null> => {
     if (memory(size) > budget) return null
     try {
-      const tried = await timeRows(session, prefix, suffix, size)
-      return farApart(tried.logits, single.logits) ? null : tried.seconds
+      const tried = await timeRows(session, reference, prefix, suffix, size)
+      return farApart(tried.nll, single.nll) ? null : tried.seconds
     } catch (error) {
       if (error instanceof LabError) return null
       throw error
@@ -79,27 +77,26 @@ export async function chooseBatch(session: ModelSession, window: Uint32Array, pr
     else best = { size, seconds }
   }
   const aaSize = best.size > 1 ? best.size : pair === null ? 1 : 2
-  const secondsPerRow = best.seconds + Math.max(0, scored - single.seconds)
-  return { size: best.size, aaSize, secondsPerRow, memoryBytes: memory(Math.max(best.size, aaSize)), warnings }
+  return { size: best.size, aaSize, secondsPerRow: best.seconds, memoryBytes: memory(Math.max(best.size, aaSize)), warnings }
 }
 
-/** The least wall seconds of one of `batch` equal rows, over a few passes, and the last token's logits of the last row. */
-async function timeRows(session: ModelSession, prefix: KvCache, suffix: Uint32Array, batch: number): Promise<{ seconds: number; logits: Float32Array }> {
+/** The least wall seconds of one of `batch` equal rows, scores included, over a few passes, and the losses of the last row. */
+async function timeRows(session: ModelSession, reference: Reference, prefix: KvCache, suffix: Uint32Array, batch: number): Promise<{ seconds: number; nll: Float64Array }> {
   const past = session.past(batch, prefix.shape.tokens)
-  for (let row = 0; row < batch; row++) fill(past, row, prefix)
+  for (let row = 0; row < batch; row++) past.fill(row, prefix)
   let seconds = Infinity
-  let last = new Float32Array()
+  let nll: Float64Array = new Float64Array()
   const began = performance.now()
   for (let pass = 0; pass < TIMED_PASSES && (pass < 2 || performance.now() - began < TIMED_MS); pass++) {
     const start = performance.now()
-    const logits = await session.logits(past, suffix, batch)
+    const scores = (await session.score(past, suffix, reference)).at(-1)
     seconds = Math.min(seconds, (performance.now() - start) / 1000 / batch)
-    last = logits.data.slice(-session.info.vocab)
-    logits.release()
+    if (!scores || scores instanceof LabError) throw scores ?? new LabError('INTERNAL', 'a batch without rows')
+    nll = scores.nll
   }
-  return { seconds, logits: last }
+  return { seconds, nll }
 }
 
-function farApart(a: Float32Array, b: Float32Array): boolean {
-  return a.some((value, i) => !(Math.abs(value - (b[i] ?? NaN)) <= SAME_LOGITS))
+function farApart(a: Float64Array, b: Float64Array): boolean {
+  return a.some((value, i) => !(Math.abs(value - (b[i] ?? NaN)) <= SAME_LOSS))
 }

@@ -1,11 +1,10 @@
 import { mkdtemp, realpath, rm, stat } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { openFile, replaceFile } from '#core/bytes/file.ts'
 import type { CompressInput, CompressReport, DecompressInput, DecompressReport, ExtractInput, ExtractReport, Progress } from '#core/contract/api.ts'
 import type { TensorMetrics } from '#core/contract/files.ts'
 import { LabError } from '#core/contract/errors.ts'
-import { openSession } from '#core/evaluation/session.ts'
 import { planWindows, tokenIdsSha256 } from '#core/evaluation/windows.ts'
 import { cacheValues, f16Bytes, SIDES, type KvArrays, type KvCache } from '#core/kv/cache.ts'
 import { decodeKv, encodeKv, type KvAbout } from '#core/kv/file.ts'
@@ -14,16 +13,17 @@ import { ErrorSums, tensorMetrics, violations } from '#core/kv/metrics.ts'
 import { plainCacheTensors, readPlainCache } from '#core/kv/plain.ts'
 import { openSafetensors } from '#core/safetensors/read.ts'
 import { writeSafetensors } from '#core/safetensors/write.ts'
+import { openModel } from './open-model.ts'
 import { readTokens } from './token-text.ts'
 
-/** The cache of a text's first tokens as a plain safetensors file. Throws LabError TEXT_TOO_SHORT and those of the model, the text and the file. */
-export async function* extractCache(input: ExtractInput, signal: AbortSignal): AsyncGenerator<Progress, ExtractReport> {
+/** The cache of a text's first tokens as a plain safetensors file. `home`: the library's folder. Throws LabError TEXT_TOO_SHORT and those of the model, the text and the file. */
+export async function* extractCache(home: string, input: ExtractInput, signal: AbortSignal): AsyncGenerator<Progress, ExtractReport> {
   yield { phase: 'reading the text', done: 0, total: 3 }
   const { folder, streams, bosId } = await readTokens(input)
   const [ids = new Uint32Array()] = planWindows(streams, { contextLength: input.tokens, advance: input.tokens, bosId, windows: 1 })
   signal.throwIfAborted()
   yield { phase: 'loading the model', done: 1, total: 3 }
-  const session = await openSession(folder, { threads: input.threads === 'auto' ? availableParallelism() : input.threads })
+  const session = await openModel(home, folder, input.threads)
   try {
     signal.throwIfAborted()
     yield { phase: 'prefilling', done: 2, total: 3 }

@@ -17,12 +17,14 @@ const SYNC_EVERY = 5000
 export class Job {
   readonly folder: RunFolder
   snapshot: RunSnapshot
+  readonly #home: string
   readonly #controller = new AbortController()
   readonly #watchers = new Set<(event: RunEvent) => void>()
   readonly ended: Promise<void>
 
-  /** Starts at once. `prepared` is the open model, which the job releases. */
-  constructor(folder: RunFolder, prepared: Prepared | null) {
+  /** Starts at once. `home`: the library's folder. `prepared` is the open model, which the job releases. */
+  constructor(home: string, folder: RunFolder, prepared: Prepared | null) {
+    this.#home = home
     this.folder = folder
     this.snapshot = emptySnapshot(folder.head.id)
     this.ended = this.#work(prepared)
@@ -98,7 +100,7 @@ export class Job {
   /** A resumed run must be the same run: same model, same text, same protocol, same batch. */
   async #prepareAgain(): Promise<Prepared> {
     const { plan } = this.folder.head
-    const steps = prepare(this.folder.spec, this.#controller.signal, { batch: plan.batch, threads: plan.threads })
+    const steps = prepare(this.#home, this.folder.spec, this.#controller.signal, { batch: plan.batch, threads: plan.threads })
     for (;;) {
       const step = await steps.next()
       if (!step.done) {

@@ -1,8 +1,8 @@
-import { availableParallelism, totalmem } from 'node:os'
+import { totalmem } from 'node:os'
 import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import type { DataFacts, ModelFacts, Protocol, RunPlan, RunSpec } from '#core/contract/run.ts'
-import { openSession, type ModelSession } from '#core/evaluation/session.ts'
+import type { ModelSession } from '#core/evaluation/session.ts'
 import { planWindows } from '#core/evaluation/windows.ts'
 import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
 import { checkMethod, nominalBits, readMethod } from '#core/kv/methods.ts'
@@ -11,6 +11,7 @@ import { resolvableLnRatio } from '#core/statistics/planner.ts'
 import { chooseBatch, type BatchChoice } from './batch.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { MAX_CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
+import { openModel } from './open-model.ts'
 import { readTokens } from './token-text.ts'
 
 export type Progress = { phase: string; done: number; total: number }
@@ -38,7 +39,7 @@ const MEMORY_SHARE = 0.25
  * Open the model, cut the text into windows, refuse what cannot run, measure the batch size, and say what the sweep will cost.
  * Throws LabError for anything that makes the run impossible, a method that this model's cache does not allow among it.
  */
-export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed): AsyncGenerator<Progress, Prepared> {
+export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal, fixed?: Fixed): AsyncGenerator<Progress, Prepared> {
   const steps = 3
   yield { phase: 'reading the text', done: 0, total: steps }
   const { folder, streams, bosId, data } = await readTokens(spec)
@@ -47,8 +48,7 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
   signal.throwIfAborted()
 
   yield { phase: 'loading the model', done: 1, total: steps }
-  const threads = fixed?.threads ?? (spec.threads === 'auto' ? availableParallelism() : spec.threads)
-  const session = await openSession(folder, { threads })
+  const session = await openModel(home, folder, fixed?.threads ?? spec.threads)
   try {
     const model = await modelFacts(folder, session.info)
     signal.throwIfAborted()
@@ -75,7 +75,7 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
       scoredTokens: windows.length * scored,
       fingerprint: '',
     }
-    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], shape, batch, threads, warnings)
+    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], shape, batch, session.threads, warnings)
     return { spec, plan, session, windows, shape, methods, batch }
   } catch (error) {
     await session.release()

@@ -35,20 +35,20 @@ export function createRuns(options: { home: string }): Runs {
 
   return {
     async *plan(spec, signal) {
-      const prepared = yield* prepare(checkSpec(spec), signal)
+      const prepared = yield* prepare(options.home, checkSpec(spec), signal)
       await prepared.session.release()
       return prepared.plan
     },
 
     async *start(given, { out }, signal) {
       const spec = checkSpec(given)
-      const prepared = yield* prepare(spec, signal)
+      const prepared = yield* prepare(options.home, spec, signal)
       try {
         const createdAt = new Date().toISOString()
         const id = runId(createdAt, spec, prepared.plan)
         const head: RunHead = { schema: 'kvlab.head/1', id, createdAt, plan: prepared.plan }
         const folder = await RunFolder.create(resolve(out ?? join(options.home, 'runs', id)), spec, head)
-        jobs.set(id, new Job(folder, prepared))
+        jobs.set(id, new Job(options.home, folder, prepared))
         return { id, folder: folder.path }
       } catch (error) {
         await prepared.session.release()
@@ -60,7 +60,7 @@ export function createRuns(options: { home: string }): Runs {
       const folder = await RunFolder.open(resolve(path))
       if (await folder.finished()) throw new LabError('INVALID_INPUT', `${folder.path} is done: show it with: kvlab report ${folder.path}`)
       if (jobs.get(folder.head.id)?.snapshot.status === 'running') throw new LabError('RUN_BUSY', `${folder.path} is being worked on by this engine already: watch it`)
-      jobs.set(folder.head.id, new Job(folder, null))
+      jobs.set(folder.head.id, new Job(options.home, folder, null))
       return { id: folder.head.id, folder: folder.path }
     },
 

@@ -3,8 +3,7 @@ import { ErrorSums } from '#core/kv/metrics.ts'
 import { decodeKv, encodeKv, type EncodedKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
 import { SIDES, type KvArrays, type KvCache } from '#core/kv/cache.ts'
-import { fill, referenceOf, scoreRows } from '#core/evaluation/handoff.ts'
-import type { Past } from '#core/evaluation/session.ts'
+import type { Past } from '#core/evaluation/past.ts'
 import type { Reference, TokenScores } from '#core/evaluation/score.ts'
 import type { JournalLine, JournalRecord, Seconds, WindowScores } from './journal.ts'
 import type { Prepared } from './prepare.ts'
@@ -62,7 +61,9 @@ class WindowWorker {
     await this.#timed(async () => {
       try {
         this.#prefix = await this.#prefill(window)
-        this.#reference = await referenceOf(this.#prepared.session, this.#prefix, this.#suffix(), this.#past(1))
+        const past = this.#past(1)
+        past.fill(0, this.#prefix)
+        this.#reference = await this.#prepared.session.reference(past, this.#suffix())
       } catch (error) {
         throw error instanceof LabError ? new LabError(error.code, `${this.#named(error).message}; without a reference there is no run`, error.details) : error
       }
@@ -86,8 +87,8 @@ class WindowWorker {
   async #scoreAgain(batch: number): Promise<JournalRecord[]> {
     const { prefix, reference } = this.#known()
     const past = this.#past(batch)
-    for (let row = 0; row < batch; row++) fill(past, row, prefix)
-    const scores = await scoreRows(this.#prepared.session, past, batch, this.#suffix(), reference)
+    for (let row = 0; row < batch; row++) past.fill(row, prefix)
+    const scores = await this.#prepared.session.score(past, this.#suffix(), reference)
     const last = scores.at(-1)
     if (!last || last instanceof LabError) throw last ?? new LabError('INTERNAL', 'a batch without rows')
     return [{ kind: 'control', control: 'aa', scores: plain(last), equalBits: null, batch }]
@@ -123,7 +124,7 @@ class WindowWorker {
     const rows: { cell: Cell; record: (scores: WindowScores) => JournalRecord }[] = []
     for (const [row, { cell, file, seconds: encodeSeconds }] of encoded.entries()) {
       if (file === null) {
-        fill(past, row, await this.#otherPrefix())
+        past.fill(row, await this.#otherPrefix())
         rows.push({ cell, record: (scores) => ({ kind: 'control', control: 'wrongCache', scores, equalBits: null, batch: encoded.length }) })
         continue
       }
@@ -141,7 +142,7 @@ class WindowWorker {
         rows.push({ cell, record: (scores) => ({ kind: 'cell', method: cell.method, scores, bytes, encodeSeconds, decodeSeconds, errors }) })
       }
     }
-    const scores = await scoreRows(this.#prepared.session, past, rows.length, this.#suffix(), reference)
+    const scores = await this.#prepared.session.score(past, this.#suffix(), reference)
     const records = rows.map(({ cell, record }, row): JournalRecord => {
       const score = scores[row] ?? new LabError('INTERNAL', 'a row without scores')
       if (!(score instanceof LabError)) return record(plain(score))

@@ -27,9 +27,9 @@ export async function* validate(runs: Runs, home: string, input: ValidateInput, 
 
   const { model, data, join: rule, bos, threads, contextLength, prefixLength } = spec
   const text = { model, data, join: rule, bos, threads }
-  const perplexity = yield* baselinePerplexity({ ...text, protocol: 'disjoint', context: contextLength, stride: null, tokens: tokensOf(spec) }, signal)
+  const perplexity = yield* baselinePerplexity(home, { ...text, protocol: 'disjoint', context: contextLength, stride: null, tokens: tokensOf(spec) }, signal)
   const [original, compressed, restored] = ['prefix', 'prefix.kv', 'prefix.restored'].map((name) => join(folder, `${name}.safetensors`)) as [string, string, string]
-  yield* extractCache({ ...text, tokens: prefixLength, output: original }, signal)
+  yield* extractCache(home, { ...text, tokens: prefixLength, output: original }, signal)
   const compression = yield* compressCache({ input: original, output: compressed, method }, signal)
   yield* decompressCache({ input: compressed, output: restored }, signal)
 

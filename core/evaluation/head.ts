@@ -1,0 +1,134 @@
+import { decodeF16 } from '#core/bytes/float.ts'
+import { LabError } from '#core/contract/errors.ts'
+import { METRIC_INPUTS, METRIC_OUTPUTS, metricRun, WIDE_LOGITS } from '#core/onnx/metrics.ts'
+import type { Feeds, Graph, Tensor } from './runtime.ts'
+import { scoreAgainst, type Reference, type TokenScores } from './score.ts'
+
+/** Hidden states `[batch, tokens, width]` as the body gives them: F32, or the bits of F16. */
+export type HiddenStates = { readonly data: Float32Array | Uint16Array; readonly batch: number; readonly tokens: number; readonly width: number }
+
+/** Logits that are held at once, in bytes: the head runs on as many rows at a time as that allows. */
+const LOGITS_BYTES = 64 * 2 ** 20
+
+/** Rows of a pass of the head. */
+export function headRows(vocab: number): number {
+  return Math.max(1, Math.floor(LOGITS_BYTES / (4 * vocab)))
+}
+
+/** The LM head of a split model: logits of hidden states, or their scores against a reference without the logits ever leaving it. */
+export class Head {
+  readonly #graph: Graph
+  readonly #vocab: number
+  readonly #input: string
+  readonly #logitsName: string
+  /** What the comparison is fed where only logits are wanted: its values do not matter, as long as they are there. */
+  #blank = new Float32Array(0)
+
+  constructor(graph: Graph, vocab: number) {
+    this.#graph = graph
+    this.#vocab = vocab
+    const known: readonly string[] = Object.values(METRIC_INPUTS)
+    const input = graph.inputs.find(({ name }) => !known.includes(name))
+    if (!input) throw new LabError('INTERNAL', `${graph.name}: its head takes no hidden states`)
+    this.#input = input.name
+    this.#logitsName = graph.outputs.some(({ name }) => name === WIDE_LOGITS) ? WIDE_LOGITS : 'logits'
+  }
+
+  /** Logits `[count, vocab]` of `count` rows of one sequence of the batch, from row `from` on. */
+  async logits(hidden: HiddenStates, row: number, from: number, count: number): Promise<Float32Array> {
+    const most = headRows(this.#vocab)
+    if (count <= most) return this.#logits(hidden, row, from, count)
+    const all = new Float32Array(count * this.#vocab)
+    for (let done = 0; done < count; done += most) {
+      all.set(await this.#logits(hidden, row, from + done, Math.min(most, count - done)), done * this.#vocab)
+    }
+    return all
+  }
+
+  async #logits(hidden: HiddenStates, row: number, from: number, count: number): Promise<Float32Array> {
+    const size = Math.min(count, headRows(this.#vocab)) * this.#vocab
+    if (this.#blank.length < size) this.#blank = new Float32Array(size)
+    const blank = this.#blank.subarray(0, size)
+    const results = await this.#graph.run(this.#feeds(hidden, row, from, count, blank, blank, new BigInt64Array(2 * count)), [this.#logitsName])
+    return floatsOf(this.#graph.output(results, this.#logitsName, [1, count, this.#vocab]))
+  }
+
+  /**
+   * Scores of one sequence of the batch against the reference, as `scoreAgainst` gives them for its logits. The sums of a row that differs so much that e^d is no F32
+   * number are worked out again from its logits. Throws LabError NOT_FINITE naming the token.
+   */
+  async compare(hidden: HiddenStates, row: number, reference: Reference): Promise<TokenScores> {
+    const count = reference.targets.length
+    const scores = { nll: new Float64Array(count), kl: new Float64Array(count), agree: new Uint8Array(count) }
+    const most = headRows(this.#vocab)
+    for (let from = 0; from < count; from += most) {
+      if (!(await this.#compareRows(hidden, row, from, Math.min(most, count - from), reference, scores))) {
+        return scoreAgainst(reference, await this.logits(hidden, row, 0, count), 0)
+      }
+    }
+    return scores
+  }
+
+  async #compareRows(hidden: HiddenStates, row: number, from: number, count: number, reference: Reference, scores: TokenScores): Promise<boolean> {
+    const vocab = this.#vocab
+    const picks = new BigInt64Array(2 * count)
+    for (let t = 0; t < count; t++) {
+      picks[2 * t] = BigInt(reference.targets[from + t] ?? 0)
+      picks[2 * t + 1] = BigInt(reference.argmax[from + t] ?? 0)
+    }
+    const part = (values: Float32Array): Float32Array => values.subarray(from * vocab, (from + count) * vocab)
+    const feeds = this.#feeds(hidden, row, from, count, part(reference.logits), part(reference.weights), picks)
+    const results = await this.#graph.run(feeds, Object.values(METRIC_OUTPUTS))
+    const runs = vocab / metricRun(vocab)
+    const take = (name: string, width: number): Float32Array => floatsOf(this.#graph.output(results, name, [1, count, width]))
+    const max = take(METRIC_OUTPUTS.max, 1)
+    const picked = take(METRIC_OUTPUTS.picked, 2)
+    const excess = take(METRIC_OUTPUTS.excess, runs)
+    const shift = take(METRIC_OUTPUTS.shift, runs)
+    for (let t = 0; t < count; t++) {
+      const weightSum = reference.weightSums[from + t] ?? NaN
+      const growth = Math.log1p(sum(excess, t * runs, runs) / weightSum)
+      const shifted = sum(shift, t * runs, runs) / weightSum
+      if (!Number.isFinite(growth - shifted)) return false
+      scores.nll[from + t] = (reference.maxima[from + t] ?? NaN) + (reference.logSums[from + t] ?? NaN) + growth - (picked[2 * t] ?? NaN)
+      scores.kl[from + t] = growth - shifted
+      scores.agree[from + t] = (picked[2 * t + 1] ?? NaN) >= (max[t] ?? NaN) ? 1 : 0
+    }
+    return true
+  }
+
+  release(): Promise<void> {
+    return this.#graph.release()
+  }
+
+  /** Seconds spent inside ONNX Runtime. */
+  get seconds(): number {
+    return this.#graph.seconds
+  }
+
+  #feeds({ data, tokens, width }: HiddenStates, row: number, from: number, count: number, logits: Float32Array, weights: Float32Array, picks: BigInt64Array): Feeds {
+    const begin = (row * tokens + from) * width
+    return {
+      [this.#input]: this.#graph.floats(data.subarray(begin, begin + count * width), [1, count, width]),
+      [METRIC_INPUTS.logits]: this.#graph.floats(logits, [1, count, this.#vocab]),
+      [METRIC_INPUTS.weights]: this.#graph.floats(weights, [1, count, this.#vocab]),
+      [METRIC_INPUTS.picks]: this.#graph.integers(picks, [1, count, 2]),
+    }
+  }
+}
+
+function sum(values: Float32Array, from: number, count: number): number {
+  let total = 0
+  for (let i = from; i < from + count; i++) total += values[i] ?? 0
+  return total
+}
+
+/** The values of a tensor as F32; those of F16 are converted. */
+export function floatsOf(tensor: Tensor): Float32Array {
+  const { data } = tensor
+  if (data instanceof Float32Array) return data
+  if (!(data instanceof Uint16Array)) throw new LabError('INTERNAL', `a ${tensor.type} tensor where float32 or float16 was declared`)
+  const values = new Float32Array(data.length)
+  decodeF16(data, values)
+  return values
+}
