@@ -30,7 +30,7 @@ export const OUTER_ROOMS = {
 /** Packages that only these files may import. */
 export const SINGLE_DOORS = {
   'onnxruntime-node': ['core/evaluation/runtime.ts'],
-  '@bufbuild/protobuf': ['core/onnx/head.ts', 'core/onnx/metrics.ts', 'core/onnx/model.ts', 'core/onnx/onnx_pb.ts'],
+  '@bufbuild/protobuf': ['core/onnx/build.ts', 'core/onnx/model.ts', 'core/onnx/onnx_pb.ts'],
   '@huggingface/transformers': ['core/evaluation/tokenizer.ts'],
   'lz4-napi': ['core/codecs/lz4.ts'],
   'xxhash-wasm': ['core/bytes/xxh64.ts'],

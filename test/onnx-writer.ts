@@ -42,7 +42,10 @@ export function raw(type: TypeName, values: readonly number[]): Uint8Array {
   const floats = new Uint32Array(Float32Array.from(values).buffer)
   if (type === 'float32') return new Uint8Array(floats.buffer)
   // The values are small multiples of a power of two, or NaN: exact in both 16-bit formats, no rounding to think of.
-  const half = (bits: number): number => ((bits & 0x7fffffff) === 0 ? 0 : (bits & 0x7f800000) === 0x7f800000 ? 0x7e00 : (bits >>> 13) - (112 << 10))
+  const half = (bits: number): number => {
+    const magnitude = bits & 0x7fffffff
+    return ((bits >>> 16) & 0x8000) | (magnitude === 0 ? 0 : magnitude >= 0x7f800000 ? 0x7e00 : (magnitude >>> 13) - (112 << 10))
+  }
   return new Uint8Array(Uint16Array.from(floats, (bits) => (type === 'float16' ? half(bits) : bits >>> 16)).buffer)
 }
 

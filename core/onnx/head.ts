@@ -1,7 +1,7 @@
-import { create } from '@bufbuild/protobuf'
+import { value } from './build.ts'
 import { elementType, namesRead, tensorHead, type ElementType, type OnnxModel } from './model.ts'
 import { needed, producers, subgraph } from './wiring.ts'
-import { ValueInfoProtoSchema, type NodeProto, type ValueInfoProto } from './onnx_pb.ts'
+import type { NodeProto } from './onnx_pb.ts'
 
 /** Why an edit does not apply to a graph, in words that complete "cannot be split: …". */
 export type Refusal = { readonly reason: string }
@@ -34,7 +34,7 @@ export function splitHead(model: OnnxModel): SplitModel | Refusal {
     if (![...read].some((name) => (weightBytes.get(name) ?? 0) * HEAD_SHARE >= largest)) continue
     const type = valueType(model, hidden)
     if (type !== 'F32' && type !== 'F16') return { reason: `the type of its hidden states ${hidden} cannot be told from the graph` }
-    const info = hiddenInfo(hidden, type)
+    const info = value(hidden, type, ['batch', 'tokens', 'width'])
     const body = subgraph(model, model.graph.input, [info, ...model.graph.output.filter(({ name }) => name !== 'logits')])
     return { body, head: subgraph(model, [info], [logits]), hidden, hiddenType: type }
   }
@@ -43,11 +43,6 @@ export function splitHead(model: OnnxModel): SplitModel | Refusal {
 
 /** Weights of the head are at least this part of the largest: enough to tell a vocabulary's matrix from a norm's vector. */
 const HEAD_SHARE = 64
-
-function hiddenInfo(name: string, type: 'F32' | 'F16'): ValueInfoProto {
-  const dim = ['batch', 'tokens', 'width'].map((dimParam) => ({ dimParam: `kvlab_${dimParam}` }))
-  return create(ValueInfoProtoSchema, { name, type: { tensorType: { elemType: type === 'F32' ? 1 : 10, shape: { dim } } } })
-}
 
 /** The values that depend on what is fed; nodes stand in the order in which they can run, as ONNX asks. */
 function dependentValues(model: OnnxModel): Set<string> {

@@ -1,6 +1,6 @@
-import { create } from '@bufbuild/protobuf'
+import { node, value } from './build.ts'
 import { constant, elementType, opsetOf, withGraph, type OnnxModel } from './model.ts'
-import { AttributeProtoSchema, NodeProtoSchema, ValueInfoProtoSchema, type NodeProto, type ValueInfoProto } from './onnx_pb.ts'
+import type { NodeProto } from './onnx_pb.ts'
 import type { Refusal } from './head.ts'
 
 /**
@@ -47,6 +47,7 @@ export function withMetrics(head: OnnxModel, vocab: number): OnnxModel | Refusal
   if (type !== 'F32' && type !== 'F16') return { reason: `its logits are ${type}, not F32 or F16` }
   const run = metricRun(vocab)
   const nodes: NodeProto[] = []
+  const row = (last: number): (number | string)[] => ['batch', 'tokens', last]
   const op = (opType: string, input: readonly string[], output: string, attributes: Readonly<Record<string, number | readonly number[]>> = {}): string => {
     nodes.push(node(opType, input, output, attributes))
     return output
@@ -65,23 +66,7 @@ export function withMetrics(head: OnnxModel, vocab: number): OnnxModel | Refusal
   return withGraph(head, {
     node: [...head.graph.node, ...nodes],
     initializer: [...head.graph.initializer, ...constants],
-    input: [...head.graph.input, value(METRIC_INPUTS.logits, 'F32', vocab), value(METRIC_INPUTS.weights, 'F32', vocab), value(METRIC_INPUTS.picks, 'I64', 2)],
-    output: [...head.graph.output, ...(type === 'F16' ? [value(WIDE_LOGITS, 'F32', vocab)] : []), value(METRIC_OUTPUTS.max, 'F32', 1), value(METRIC_OUTPUTS.picked, 'F32', 2), value(METRIC_OUTPUTS.excess, 'F32', vocab / run), value(METRIC_OUTPUTS.shift, 'F32', vocab / run)],
+    input: [...head.graph.input, value(METRIC_INPUTS.logits, 'F32', row(vocab)), value(METRIC_INPUTS.weights, 'F32', row(vocab)), value(METRIC_INPUTS.picks, 'I64', row(2))],
+    output: [...head.graph.output, ...(type === 'F16' ? [value(WIDE_LOGITS, 'F32', row(vocab))] : []), value(METRIC_OUTPUTS.max, 'F32', row(1)), value(METRIC_OUTPUTS.picked, 'F32', row(2)), value(METRIC_OUTPUTS.excess, 'F32', row(vocab / run)), value(METRIC_OUTPUTS.shift, 'F32', row(vocab / run))],
   })
-}
-
-/** AttributeProto.AttributeType. */
-const INT = 2
-const INTS = 7
-
-function node(opType: string, input: readonly string[], output: string, attributes: Readonly<Record<string, number | readonly number[]>>): NodeProto {
-  const attribute = Object.entries(attributes).map(([name, of]) =>
-    create(AttributeProtoSchema, typeof of === 'number' ? { name, i: BigInt(of), type: INT } : { name, ints: of.map(BigInt), type: INTS }),
-  )
-  return create(NodeProtoSchema, { opType, name: output, input: [...input], output: [output], attribute })
-}
-
-function value(name: string, type: 'F32' | 'I64', last: number): ValueInfoProto {
-  const dim = [{ dimParam: 'kvlab_batch' }, { dimParam: 'kvlab_tokens' }, { dimValue: BigInt(last) }]
-  return create(ValueInfoProtoSchema, { name, type: { tensorType: { elemType: type === 'F32' ? 1 : 7, shape: { dim } } } })
 }
