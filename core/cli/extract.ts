@@ -18,7 +18,7 @@ export function addExtract(program: Command): void {
     .option('--tokens <n>', 'tokens of the text from its start', '256')
     .option('--join <rule>', 'how a text becomes one stream: file, hf-rows, documents (default: file)')
     .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
-    .option('--threads <n>', 'threads of the model, or auto: all cores (default: auto)')
+    .option('--threads <n>', 'threads of the model, or auto: by measurement (default: auto)')
     .option('--provider <name>', 'where the model runs: cpu', 'cpu')
     .addHelpText('after', '\nExamples:\n  kvlab extract --model demo --data demo --tokens 128 -o cache.safetensors\n  kvlab compress -i cache.safetensors -o cache.kv.safetensors --method int4:g64+lz4')
     .action(

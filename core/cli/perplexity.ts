@@ -25,7 +25,7 @@ export function addPerplexity(program: Command): void {
     .option('--tokens <n>', 'tokens of the text from its start, or all', 'all')
     .option('--join <rule>', 'how a text becomes one stream: file, hf-rows (default: file)')
     .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
-    .option('--threads <n>', 'threads of the model, or auto: all cores (default: auto)')
+    .option('--threads <n>', 'threads of the model, or auto: by measurement (default: auto)')
     .option('--provider <name>', 'where the model runs: cpu', 'cpu')
     .addHelpText('after', '\nExamples:\n  kvlab perplexity --model demo --data demo\n  kvlab perplexity --model ../models/SmolLM2-135M-Instruct --data wiki.test.raw --join hf-rows --protocol llama.cpp --tokens 20000')
     .action(

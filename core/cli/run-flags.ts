@@ -34,7 +34,7 @@ export function addScoringFlags(command: Command): Command {
     .option('--prefix <tokens>', 'tokens of a window whose cache is compressed (default: half the window)')
     .option('--advance <tokens>', 'from the start of one window to the next (default: the window length)')
     .option('--batch <rows>', 'rows of one pass, or auto: by measurement (default: auto)')
-    .option('--threads <n>', 'threads of the model, or auto: all cores (default: auto)')
+    .option('--threads <n>', 'threads of the model, or auto: by measurement (default: auto)')
     .option('--provider <name>', 'where the model runs: cpu', 'cpu')
     .option('--memory <bytes>', 'most that may be held beside the model, such as 2GB, or auto: a quarter of the memory (default: auto)')
     .option('--seed <n>', 'seed of the bootstrap (default: 0)')

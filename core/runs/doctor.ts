@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Check, DoctorReport, Progress } from '#core/contract/api.ts'
 import { toLabErrorJson } from '#core/contract/errors.ts'
 import type { Controls, RunResult } from '#core/contract/run.ts'
 import { listBackends } from '#core/evaluation/runtime.ts'
+import { chooseThreads } from '#core/evaluation/threads.ts'
 import type { KvCache } from '#core/kv/cache.ts'
 import { decodeKv, encodeKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
@@ -23,10 +24,12 @@ export async function* examine(signal: AbortSignal): AsyncGenerator<Progress | C
     return check
   }
   const machine = machineFacts()
-  const engine = engineFacts(availableParallelism(), 1)
+  const { threads, timings } = await chooseThreads()
+  const engine = engineFacts(threads, 1)
   yield found({ name: 'machine', status: 'ok', text: `${machine.cpu}, ${machine.cores} cores, ${(machine.memoryBytes / 1e9).toFixed(1)} GB, ${machine.os}` })
   yield found({ name: 'kvlab', status: 'ok', text: `${engine.version}${engine.commit === null ? '' : ` (${engine.commit.slice(0, 10)})`} on Node ${engine.node}` })
-  yield found({ name: 'onnxruntime', status: 'ok', text: `${engine.onnxruntime}, provider ${engine.provider}, ${engine.threads} threads; built with ${(await listBackends()).join(', ')}` })
+  yield found({ name: 'onnxruntime', status: 'ok', text: `${engine.onnxruntime}, provider ${engine.provider}; built with ${(await listBackends()).join(', ')}` })
+  yield found({ name: 'threads', status: 'ok', text: `${threads} by measurement: a probe of matrix products takes ${timings.map((timing) => `${(1000 * timing.seconds).toFixed(1)} ms on ${timing.threads}`).join(', ')}` })
   yield found(check('lz4', () => selfTestLz4()))
   const controls = yield* selfTestSweep(found, signal)
   return { passed: checks.every(({ status }) => status !== 'failed'), checks, controls }
