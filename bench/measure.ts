@@ -1,12 +1,17 @@
+/** The middle one of some numbers. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[sorted.length >> 1] ?? NaN
+}
+
 /** Median seconds of `repeats` calls, after one that warms up. */
 export function medianSeconds(work: () => void, repeats = 7): number {
   work()
-  const times = Array.from({ length: repeats }, () => {
+  return median(Array.from({ length: repeats }, () => {
     const began = performance.now()
     work()
     return (performance.now() - began) / 1000
-  }).sort((a, b) => a - b)
-  return times[times.length >> 1] ?? 0
+  }))
 }
 
 /** Aligned columns on stdout; numbers are expected as text. */
