@@ -80,7 +80,7 @@ describe('a run', () => {
   it('ends done, with every control passed and every method measured', () => {
     const { result } = reference
     expect(result.status).toBe('done')
-    expect(result.controls?.identity).toEqual({ klMax: 0, flips: 0, equalBits: true, passed: true })
+    expect(result.controls?.identity).toEqual({ windows: 4, klMax: 0, flips: 0, equalBits: true, passed: true })
     expect(result.controls?.aa.passed).toBe(true)
     expect(result.controls?.wrongCache.klMean).toBeGreaterThan(0.05)
     expect(result.trials.map((trial) => [trial.method, trial.status])).toEqual(METHODS.map((method) => [method, 'done']))
@@ -116,8 +116,8 @@ describe('a run', () => {
     expect(readdirSync(folder).sort()).toEqual(['events.ndjson', 'kv', 'result.json', 'run.json', 'scores.parquet', 'spec.json', 'trials'])
     const buffer = readFileSync(join(folder, 'scores.parquet'))
     const rows = (await parquetReadObjects({ file: new Uint8Array(buffer).buffer })) as { method: string; nll_ref: number; nll_q: number; kl: number }[]
-    // Three controls stand beside the methods.
-    expect(rows.length).toBe((METHODS.length + 3) * result.protocol.scoredTokens)
+    // Three controls stand beside the methods; two of them on four of the five windows.
+    expect(rows.length).toBe((METHODS.length + 1 + 2 * (4 / 5)) * result.protocol.scoredTokens)
     const int4 = rows.filter((row) => row.method === 'int4:g64+lz4')
     const kl = int4.reduce((sum, row) => sum + row.kl, 0) / int4.length
     expect(kl).toBeCloseTo(result.trials[2]?.quality?.kl.mean ?? NaN, 14)

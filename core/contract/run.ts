@@ -109,14 +109,13 @@ export type Trial = {
 }
 
 export type Controls = {
-  /** Windows on which the controls ran. */
-  windows: number
   /** `none` through the file and back: equal bits, KL exactly 0, no flips. */
-  identity: { klMax: number; flips: number; equalBits: boolean; passed: boolean }
+  identity: { windows: number; klMax: number; flips: number; equalBits: boolean; passed: boolean }
   /** The reference scored again with another batch size: the floor. */
-  aa: { klMean: number; klMax: number; batch: number; passed: boolean }
+  aa: { windows: number; klMean: number; klMax: number; batch: number; passed: boolean }
+/** Each with the `windows` it ran on. */
   /** Another window's prefix injected: how much this model on this text reads its cache at all. `needed`: the mean KL it must exceed for verdicts. */
-  wrongCache: { klMean: number; low: number; needed: number; passed: boolean }
+  wrongCache: { windows: number; klMean: number; low: number; needed: number; passed: boolean }
 }
 
 export type Protocol = {

@@ -65,14 +65,14 @@ describe('conclusion', () => {
 
   it('gives no verdict where a control failed, and says why', () => {
     const withheld = [doneTrial('q8_0', { withheld: 'x' }), int2]
-    const wrongCache = { klMean: 0.00123, low: 0.00101, needed: 0.1, passed: false }
+    const wrongCache = { windows: 16, klMean: 0.00123, low: 0.00101, needed: 0.1, passed: false }
     expect(of(withheld, { controls: soundControls({ wrongCache }) })).toBe(
       "No verdicts: the wrong-cache control failed. Even another window's cache changes predictions by a mean KL of only 0.00123 nats (lower bound 0.00101, needed 0.100), so this run cannot tell methods apart.",
     )
-    expect(of(withheld, { controls: soundControls({ aa: { klMean: 0.02, klMax: 1, batch: 2, passed: false } }) })).toBe(
+    expect(of(withheld, { controls: soundControls({ aa: { windows: 4, klMean: 0.02, klMax: 1, batch: 2, passed: false } }) })).toBe(
       'No verdicts: the A/A control failed. The reference scored twice differs from itself by a mean KL of 0.0200 nats, too much to tell methods apart.',
     )
-    expect(of(withheld, { controls: soundControls({ identity: { klMax: 0.5, flips: 1, equalBits: false, passed: false } }) })).toBe(
+    expect(of(withheld, { controls: soundControls({ identity: { windows: 4, klMax: 0.5, flips: 1, equalBits: false, passed: false } }) })).toBe(
       'No verdicts: the identity control failed. The uncompressed cache came back from its own file with other bits, a KL of up to 0.500 nats and 1 flip, so not only the methods change predictions.',
     )
     expect(of(withheld, { controls: null })).toContain('No verdicts: the controls did not run')

@@ -46,10 +46,10 @@ function table(result: RunResult): string {
 
 function controls(measured: Controls | null): string {
   if (!measured) return '**Controls**: did not run, so there are no verdicts.'
-  const { windows, identity, aa, wrongCache } = measured
+  const { identity, aa, wrongCache } = measured
   const said = (passed: boolean): string => (passed ? 'passed' : '**failed**')
   return [
-    `**Controls** on ${windows} windows:`,
+    `**Controls** (identity on ${identity.windows} windows, A/A on ${aa.windows}, wrong cache on ${wrongCache.windows}):`,
     `identity ${said(identity.passed)} (${identity.equalBits ? 'equal bits' : 'other bits'}, KL max ${small(identity.klMax)}, flips ${identity.flips});`,
     `A/A ${said(aa.passed)} (KL mean ${small(aa.klMean)}, max ${small(aa.klMax)}, batch ${aa.batch});`,
     `wrong cache ${said(wrongCache.passed)} (KL mean ${small(wrongCache.klMean)}, lower bound ${small(wrongCache.low)}, needed ${small(wrongCache.needed)}).`,

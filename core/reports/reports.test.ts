@@ -42,7 +42,7 @@ describe('registry', () => {
     for (const result of [
       sampleResult(trials),
       sampleResult([], { status: 'failed', baseline: null, controls: null }),
-      sampleResult([doneTrial('a', { withheld: 'identity' })], { controls: soundControls({ identity: { klMax: 1, flips: 2, equalBits: false, passed: false } }) }),
+      sampleResult([doneTrial('a', { withheld: 'identity' })], { controls: soundControls({ identity: { windows: 4, klMax: 1, flips: 2, equalBits: false, passed: false } }) }),
     ]) {
       const text = render(id, result)
       expect(text.endsWith('\n')).toBe(true)

@@ -10,7 +10,7 @@ import { modelFacts } from '#core/library/models.ts'
 import { resolvableLnRatio } from '#core/statistics/planner.ts'
 import { chooseBatch, type BatchChoice } from './batch.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { MAX_CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
+import { CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
 import { readTokens } from './token-text.ts'
 
 export type Progress = { phase: string; done: number; total: number }
@@ -113,7 +113,7 @@ function costs(
   }
   const kvFiles = methods.reduce((sum, method) => sum + (nominalBits(readMethod(method), shape) * f16Bytes(shape)) / 16, 0)
   // A recorded score is about 45 characters a token, a line about 60 a tensor; the Parquet file holds 40 bytes a token.
-  const scoresBytes = protocol.scoredTokens * (methods.length + (3 * MAX_CONTROL_WINDOWS) / protocol.windows) * 85 + protocol.windows * methods.length * shape.layers * 2 * 60
+  const scoresBytes = protocol.scoredTokens * (methods.length + (2 * CONTROL_WINDOWS.exact + CONTROL_WINDOWS.wrongCache) / protocol.windows) * 85 + protocol.windows * methods.length * shape.layers * 2 * 60
   return {
     protocol,
     model,

@@ -135,21 +135,21 @@ function baselineOf(tally: Tally): RunResult['baseline'] {
 function controlsOf(tally: Tally, spec: RunSpec, bootstrap: (clusters: number) => Bootstrap): Controls | null {
   const [identity, aa, wrong] = [tally.controls.get('identity'), tally.controls.get('aa'), tally.controls.get('wrongCache')]
   if (!identity || !aa || !wrong) return null
-  const windows = wrong.scores.windows()
-  if (windows.length < 2 || identity.scores.windows().length < 2 || aa.scores.windows().length < 2) return null
+  const windows = [identity, aa, wrong].map(({ scores }) => scores.windows().length)
+  const [identityWindows = 0, aaWindows = 0, wrongWindows = 0] = windows
+  if (Math.min(...windows) < 2) return null
   const identitySamples = identity.scores.samples(tally.reference.nll)
   const flips = countFlips(identitySamples.agree)
   const identityKl = greatest(identitySamples.kl)
   const aaSamples = aa.scores.samples(tally.reference.nll)
   const aaMean = aaSamples.kl.reduce((sum, kl) => sum + kl, 0) / aaSamples.kl.length
   const wrongSamples = wrong.scores.samples(tally.reference.nll)
-  const wrongQuality = quality(wrongSamples, { level: spec.level, bootstrap: bootstrap(windows.length), wrongCacheKl: null })
+  const wrongQuality = quality(wrongSamples, { level: spec.level, bootstrap: bootstrap(wrongWindows), wrongCacheKl: null })
   const needed = Math.max(spec.gate.klMean === null ? ASSAY_LEAST_KL : ASSAY_OVER_GATE * spec.gate.klMean, ASSAY_OVER_FLOOR * aaMean)
   return {
-    windows: windows.length,
-    identity: { klMax: identityKl, flips, equalBits: identity.equalBits, passed: identityKl === 0 && flips === 0 && identity.equalBits },
-    aa: { klMean: aaMean, klMax: greatest(aaSamples.kl), batch: aa.batch, passed: aaMean <= MAX_FLOOR_KL },
-    wrongCache: { klMean: wrongQuality.kl.mean, low: wrongQuality.kl.low, needed, passed: wrongQuality.kl.low > needed },
+    identity: { windows: identityWindows, klMax: identityKl, flips, equalBits: identity.equalBits, passed: identityKl === 0 && flips === 0 && identity.equalBits },
+    aa: { windows: aaWindows, klMean: aaMean, klMax: greatest(aaSamples.kl), batch: aa.batch, passed: aaMean <= MAX_FLOOR_KL },
+    wrongCache: { windows: wrongWindows, klMean: wrongQuality.kl.mean, low: wrongQuality.kl.low, needed, passed: wrongQuality.kl.low > needed },
   }
 }
 
