@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { RunResult, Trial } from '#core/contract/run.ts'
-import { doneTrial, failedTrial, partialTrial, sampleResult, soundControls } from '../../test/sample-result.ts'
+import { doneTrial, droppedTrial, failedTrial, partialTrial, sampleResult, soundControls } from '../../test/sample-result.ts'
 import { conclusion } from './conclusion.ts'
 
 function of(trials: Trial[], change: Partial<RunResult> = {}): string {
@@ -87,6 +87,16 @@ describe('conclusion', () => {
 
   it('says that there is no gate', () => {
     expect(of([doneTrial('a', { rules: [], outcome: 'inconclusive' })])).toBe('No gate was set: the table says what each method costs, nothing passes or fails.')
+  })
+
+  it('says what racing saved, and judges what it stopped', () => {
+    const racing = { rungs: 4, ends: [41, 82, 165], dropped: 1, cells: 990, skippedCells: 289, secondsSaved: 2.5 }
+    expect(of([doneTrial('q8_0'), int4, droppedTrial('int3:g32', 'int4:g32:asym', { bits: 5, outcome: 'fail' })], { racing })).toBe(
+      'q8_0 costs no perplexity that could be measured here (Δ ln PPL within ±0.10 %); int4:g32:asym is the smallest that passes the gate (5.0 bits a value, 3.2x); int3:g32 fails. ' +
+        'Racing: 1 of 3 methods stopped early, 289 of 990 cells skipped, about 20 % of the time saved (an estimate); stopped methods carry the windows they were measured on.',
+    )
+    expect(of([int4], { racing: { ...racing, dropped: 0, skippedCells: 0, secondsSaved: 0 } })).toMatch(/ Racing stopped no method: none was sure to be dominated and judged alike\.$/)
+    expect(of([partialTrial('a', 1240)], { status: 'cancelled', racing })).not.toContain('Racing')
   })
 
   it('says how far a stopped run came', () => {

@@ -19,6 +19,7 @@ export const markdown: Report = {
       baseline(result),
       table(result),
       'Bits per value and ratio count whole KV files, header included, against F16. KL in nats; speeds are medians, in bytes of F16 cache.',
+      ...(trials.some(({ front }) => front) ? ['● is on the Pareto front: no other method has as few bytes (headers aside) and a lower mean KL.'] : []),
       ...(failed.length === 0 ? [] : ['Not measured:', failed.join('\n')]),
       controls(result.controls),
       gate(result.gate, result.intervals.level),

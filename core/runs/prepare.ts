@@ -8,6 +8,7 @@ import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
 import { checkMethod, nominalBits, readMethod } from '#core/kv/methods.ts'
 import { modelFacts } from '#core/library/models.ts'
 import { resolvableLnRatio } from '#core/statistics/planner.ts'
+import { LEAST_WINDOWS, rungEnds } from '#core/statistics/race.ts'
 import { chooseBatch, type BatchChoice } from './batch.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
@@ -62,6 +63,8 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
     const warnings = [...batch.warnings]
     if (windows.length < 20) warnings.push(`only ${windows.length} windows: intervals from fewer than 20 clusters are too narrow, add windows`)
     if (typeof spec.windows === 'number' && windows.length < spec.windows) warnings.push(`the text has ${windows.length} windows, fewer than the ${spec.windows} asked for`)
+    const ends = rungEnds(windows.length, spec.rungs)
+    if (spec.rungs > 1 && ends.length === 0) warnings.push(`${windows.length} windows are too few for racing, which decides after ${LEAST_WINDOWS} at least: all methods run to the end`)
     const protocol: Protocol = {
       mode: spec.mode,
       contextLength: spec.contextLength,
@@ -75,7 +78,7 @@ export async function* prepare(spec: RunSpec, signal: AbortSignal, fixed?: Fixed
       scoredTokens: windows.length * scored,
       fingerprint: '',
     }
-    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], shape, batch, threads, warnings)
+    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], ends, shape, batch, threads, warnings)
     return { spec, plan, session, windows, shape, methods, batch }
   } catch (error) {
     await session.release()
@@ -99,6 +102,7 @@ function costs(
   model: ModelFacts,
   data: DataFacts,
   methods: string[],
+  ends: number[],
   shape: KvShape,
   batch: BatchChoice,
   threads: number,
@@ -119,6 +123,7 @@ function costs(
     model,
     data,
     methods,
+    rungEnds: ends,
     cells: methods.length * protocol.windows,
     passes,
     scoredTokens: protocol.scoredTokens,
