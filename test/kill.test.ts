@@ -23,8 +23,8 @@ function run(args: string[]): { status: number | null; stdout: string; stderr: s
 
 /** What of a result must not depend on when and how it was computed. */
 function table(folder: string): unknown {
-  const { baseline, controls, protocol, trials, status } = JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8')) as RunResult
-  return { baseline, controls, protocol, status, trials: trials.map(({ speed: _, ...trial }) => trial) }
+  const { baseline, controls, protocol, trials, status, racing } = JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8')) as RunResult
+  return { baseline, controls, protocol, status, racing: racing && { ...racing, secondsSaved: null }, trials: trials.map(({ speed: _, ...trial }) => trial) }
 }
 
 function journalLines(folder: string): number {
@@ -33,8 +33,8 @@ function journalLines(folder: string): number {
 }
 
 /** Start a sweep and, once its journal has `lines`, kill the engine or the command line; how the command line ended. */
-async function killAfter(folder: string, lines: number, victim: 'engine' | 'cli'): Promise<{ status: number | null; stderr: string }> {
-  const child = spawn(process.execPath, [cli, ...SWEEP, '--out', folder], { env: env(), stdio: ['ignore', 'ignore', 'pipe'] })
+async function killAfter(folder: string, lines: number, victim: 'engine' | 'cli', sweep = SWEEP): Promise<{ status: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [cli, ...sweep, '--out', folder], { env: env(), stdio: ['ignore', 'ignore', 'pipe'] })
   let stderr = ''
   child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))
   const ended = new Promise<number | null>((done) => child.on('close', done))
@@ -76,6 +76,22 @@ describe('kill -9', () => {
       const resumed = run(['resume', folder, '--quiet'])
       expect(resumed.stderr).toBe('')
       expect(resumed.status).toBe(0)
+      expect(table(folder)).toEqual(table(whole))
+    }
+  })
+
+  it('changes no decision of a race, whether it comes before or after it', async () => {
+    // Keys in two bits are far worse than all in four, which has no more bytes.
+    const sweep = [...SWEEP.slice(0, SWEEP.indexOf('--methods')), '--methods', 'int8:g32,int4:g32,int2:g32/int6:g32,int2:g32/int8:g32', '--rungs', '3', '--quiet']
+    const whole = join(home, 'whole-race')
+    expect(run([...sweep, '--out', whole]).status).toBe(0)
+    const { racing } = JSON.parse(readFileSync(join(whole, 'result.json'), 'utf8')) as RunResult
+    expect(racing).toMatchObject({ rungs: 3, ends: [10, 20], cells: 160 })
+    expect(racing?.dropped).toBeGreaterThan(0)
+    for (const [lines, victim] of [[20, 'engine'], [80, 'cli']] as const) {
+      const folder = join(home, `killed-race-${lines}`)
+      await killAfter(folder, lines, victim, sweep)
+      expect(run(['resume', folder, '--quiet']).status).toBe(0)
       expect(table(folder)).toEqual(table(whole))
     }
   })

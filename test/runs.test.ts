@@ -46,7 +46,8 @@ async function watch(id: string, onEvent: (event: RunEvent) => void = () => {}):
 
 /** What of a result must not depend on when and how it was computed. */
 function table(result: RunResult): unknown {
-  return { baseline: result.baseline, controls: result.controls, protocol: result.protocol, trials: result.trials.map(({ speed: _, ...trial }) => trial) }
+  const racing = result.racing && { ...result.racing, secondsSaved: null }
+  return { baseline: result.baseline, controls: result.controls, protocol: result.protocol, racing, trials: result.trials.map(({ speed: _, ...trial }) => trial) }
 }
 
 async function whole(spec: RunSpec): Promise<{ folder: string; result: RunResult; events: RunEvent[] }> {
@@ -80,7 +81,7 @@ describe('a run', () => {
   it('ends done, with every control passed and every method measured', () => {
     const { result } = reference
     expect(result.status).toBe('done')
-    expect(result.controls?.identity).toEqual({ klMax: 0, flips: 0, equalBits: true, passed: true })
+    expect(result.controls?.identity).toEqual({ windows: 4, klMax: 0, flips: 0, equalBits: true, passed: true })
     expect(result.controls?.aa.passed).toBe(true)
     expect(result.controls?.wrongCache.klMean).toBeGreaterThan(0.05)
     expect(result.trials.map((trial) => [trial.method, trial.status])).toEqual(METHODS.map((method) => [method, 'done']))
@@ -116,8 +117,8 @@ describe('a run', () => {
     expect(readdirSync(folder).sort()).toEqual(['events.ndjson', 'kv', 'result.json', 'run.json', 'scores.parquet', 'spec.json', 'trials'])
     const buffer = readFileSync(join(folder, 'scores.parquet'))
     const rows = (await parquetReadObjects({ file: new Uint8Array(buffer).buffer })) as { method: string; nll_ref: number; nll_q: number; kl: number }[]
-    // Three controls stand beside the methods.
-    expect(rows.length).toBe((METHODS.length + 3) * result.protocol.scoredTokens)
+    // Three controls stand beside the methods; two of them on four of the five windows.
+    expect(rows.length).toBe((METHODS.length + 1 + 2 * (4 / 5)) * result.protocol.scoredTokens)
     const int4 = rows.filter((row) => row.method === 'int4:g64+lz4')
     const kl = int4.reduce((sum, row) => sum + row.kl, 0) / int4.length
     expect(kl).toBeCloseTo(result.trials[2]?.quality?.kl.mean ?? NaN, 14)
@@ -170,6 +171,74 @@ describe('a run', () => {
     writeFileSync(path, onnx)
     const resumed = await runs.resume(folder)
     expect((await watch(resumed.id)).at(-1)).toMatchObject({ status: 'failed', reason: { code: 'RUN_MISMATCH' } })
+  })
+})
+
+describe('a race', () => {
+  const race = (given: Partial<RunSpec> = {}): RunSpec => small({ windows: 32, methods: ['none', 'int8:g32', 'int4:g32', 'int2:g32/int6:g32', 'int6:g32/int2:g32', 'int2:g32/int8:g32'], rungs: 3, ...given })
+  let reference: { folder: string; result: RunResult; events: RunEvent[] }
+  let full: RunResult
+  beforeAll(async () => {
+    reference = await whole(race())
+    full = (await whole(race({ rungs: 1 }))).result
+  })
+
+  it('stops what is dominated, says after how many windows and for what, and imputes nothing', () => {
+    const { result } = reference
+    expect(result.trials.filter(({ status }) => status === 'dropped').map(({ method }) => method)).toEqual(['int2:g32/int6:g32', 'int2:g32/int8:g32'])
+    for (const [i, trial] of result.trials.entries()) {
+      expect(trial.status).toBe(trial.dropped ? 'dropped' : 'done')
+      expect(trial.quality?.clusters).toBe(trial.dropped?.afterWindows ?? 32)
+      expect(trial.quality?.tokens).toBe((trial.dropped?.afterWindows ?? 32) * 31)
+      expect(trial.bytes?.bitsPerValue).toBeCloseTo(full.trials[i]?.bytes?.bitsPerValue ?? NaN, 10)
+    }
+    const kept = result.trials.filter(({ status }) => status === 'done')
+    const { speed: _, ...none } = kept[0] ?? { speed: null }
+    const { speed: __, ...same } = full.trials[0] ?? { speed: null }
+    expect(none).toEqual(same)
+    const skipped = result.trials.reduce((sum, { dropped }) => sum + (dropped ? 32 - dropped.afterWindows : 0), 0)
+    expect(result.racing).toMatchObject({ rungs: 3, ends: [8, 16], dropped: 6 - kept.length, cells: 192, skippedCells: skipped })
+    expect(result.racing?.secondsSaved).toBeGreaterThan(0)
+    expect(result.timing.controlSeconds).toBeGreaterThan(0)
+    expect(result.timing.controlSeconds).toBeLessThan(result.timing.totalSeconds)
+  })
+
+  it('has the front and the verdicts of the full sweep, and its fingerprint', () => {
+    const facts = ({ trials, protocol }: RunResult): unknown => [protocol.fingerprint, trials.map(({ method, front, verdict }) => [method, front, verdict?.outcome])]
+    expect(facts(reference.result)).toEqual(facts(full))
+    expect(full.trials.some(({ front }) => front)).toBe(true)
+    expect(full.racing).toBeNull()
+  })
+
+  it('tells a watcher when a rung ends, and that there is less to do', () => {
+    const { events, result } = reference
+    const stopped = events.flatMap((event) => (event.type === 'rung' ? event.dropped.map((method) => [method, event.windows]) : []))
+    expect(Object.fromEntries(stopped)).toEqual(Object.fromEntries(result.trials.flatMap(({ method, dropped }) => (dropped ? [[method, dropped.afterWindows]] : []))))
+    const measuring = events.filter((event) => event.type === 'progress').filter(({ phase }) => phase === 'measuring')
+    expect(measuring.at(-1)?.done).toBe(measuring.at(-1)?.total)
+    expect(measuring.at(-1)?.total).toBeLessThan(measuring[0]?.total ?? 0)
+  })
+
+  it('cancelled before or after a rung and resumed makes the same decisions', async () => {
+    for (const after of [20, 45, 75]) {
+      const { id, folder } = await start(race(), join(home, `race-cancelled-${after}`))
+      let passes = 0
+      await watch(id, (event) => {
+        if (event.type === 'progress' && event.phase === 'measuring' && ++passes === after) void runs.cancel(id)
+      })
+      const cancelled = await readResult(folder)
+      expect(cancelled.status).toBe('cancelled')
+      expect(cancelled.trials.every(({ front, verdict }) => front === null && verdict === null)).toBe(true)
+      await watch((await runs.resume(folder)).id)
+      expect(table(await readResult(folder))).toEqual(table(reference.result))
+    }
+  })
+
+  it('runs all methods to the end where there are too few windows, and says so', async () => {
+    const { result } = await whole(race({ windows: 9, rungs: 4 }))
+    expect(result.racing).toBeNull()
+    expect(result.warnings.join()).toContain('too few for racing')
+    expect(result.trials.every(({ status }) => status === 'done')).toBe(true)
   })
 })
 

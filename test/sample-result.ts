@@ -43,18 +43,18 @@ export function sampleResult(trials: Trial[], change: Partial<RunResult> = {}): 
     baseline: { nll: 25_000, perplexity: 11.5162, standardError: 0.1234, tokens: 10_230 },
     controls: soundControls(),
     trials,
+    racing: null,
     warnings: [],
-    timing: { totalSeconds: 10, inferenceSeconds: 8, encodeSeconds: 1, decodeSeconds: 0.5, scoreSeconds: 0.4, otherSeconds: 0.1 },
+    timing: { totalSeconds: 10, inferenceSeconds: 8, encodeSeconds: 1, decodeSeconds: 0.5, scoreSeconds: 0.4, otherSeconds: 0.1, controlSeconds: 0.6 },
     ...change,
   }
 }
 
 export function soundControls(change: Partial<Controls> = {}): Controls {
   return {
-    windows: 16,
-    identity: { klMax: 0, flips: 0, equalBits: true, passed: true },
-    aa: { klMean: 1.2e-12, klMax: 3e-11, batch: 2, passed: true },
-    wrongCache: { klMean: 0.23, low: 0.2, needed: 0.1, passed: true },
+    identity: { windows: 4, klMax: 0, flips: 0, equalBits: true, passed: true },
+    aa: { windows: 4, klMean: 1.2e-12, klMax: 3e-11, batch: 2, passed: true },
+    wrongCache: { windows: 16, klMean: 0.23, low: 0.2, needed: 0.1, passed: true },
     ...change,
   }
 }
@@ -88,11 +88,19 @@ export function doneTrial(method: string, facts: TrialFacts = {}): Trial {
     },
     tensors: [],
     verdict: { outcome: withheld === null ? outcome : null, rules, withheld },
+    front: null,
+    dropped: null,
   }
 }
 
 export function failedTrial(method: string, message = 'window 3: the cache holds no number'): Trial {
-  return { method, status: 'failed', reason: { code: 'NOT_FINITE', message }, quality: null, bytes: null, speed: null, tensors: [], verdict: null }
+  return { method, status: 'failed', reason: { code: 'NOT_FINITE', message }, quality: null, bytes: null, speed: null, tensors: [], verdict: null, front: null, dropped: null }
+}
+
+/** A trial that a race stopped after 41 windows because `dominatedBy` was better. */
+export function droppedTrial(method: string, dominatedBy: string, facts: TrialFacts = {}): Trial {
+  const trial = doneTrial(method, facts)
+  return { ...trial, status: 'dropped', quality: trial.quality && { ...trial.quality, tokens: 1271, clusters: 41 }, front: false, dropped: { afterWindows: 41, dominatedBy } }
 }
 
 /** A trial that was stopped after `tokens` tokens. */

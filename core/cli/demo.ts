@@ -3,9 +3,9 @@ import { demoSpec } from '#core/runs/spec.ts'
 import { programName } from './format.ts'
 import { specOf } from './run-flags.ts'
 import { action } from './session.ts'
-import { addRunOutput, runSpec } from './sweep.ts'
+import { addRunOutput, runSpec, RUNGS } from './sweep.ts'
 
-type DemoFlags = { windows?: string; methods?: string; out?: string; plan?: true; strict?: true }
+type DemoFlags = { windows?: string; methods?: string; rungs?: string; out?: string; plan?: true; strict?: true }
 
 /** `kvlab demo`: what a newcomer runs first. */
 export function addDemo(program: Command): void {
@@ -15,6 +15,7 @@ export function addDemo(program: Command): void {
     .description('Measure ten methods on the embedded 5.5 M-parameter model and the end of Moby Dick, which it was not trained on. Takes under a minute.')
     .option('--windows <n>', 'windows to score, or all (default: 330, about 10,000 scored tokens)')
     .option('--methods <list>', 'methods with commas between them: see kvlab methods')
+    .option('--rungs <n>', RUNGS)
   addRunOutput(command).addHelpText('after', '\nExamples:\n  kvlab demo\n  kvlab demo --methods int8:g64,int4:g64+lz4,int2:g32:asym --windows 100\n  kvlab demo --json > demo.json')
   command.action(
     action(async (session, flags: DemoFlags) => {

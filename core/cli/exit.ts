@@ -18,7 +18,7 @@ export function exitOfRun({ status, controls, trials }: RunResult, strict: boole
   if (status === 'failed') return EXIT.usage
   if (!controls || !controls.identity.passed || !controls.aa.passed || !controls.wrongCache.passed) return EXIT.controlFailed
   if (trials.some(({ reason }) => reason?.code === 'NEVER_ENGAGED')) return EXIT.controlFailed
-  const measured = trials.filter((trial) => trial.status === 'done')
+  const measured = trials.filter((trial) => trial.status === 'done' || trial.status === 'dropped')
   if (measured.length === 0) return EXIT.gateFailed
   if (!strict) return EXIT.pass
   if (measured.length < trials.length || measured.some((trial) => trial.verdict?.outcome === 'fail')) return EXIT.gateFailed

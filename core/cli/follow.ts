@@ -15,9 +15,10 @@ export async function follow(session: Session, { id, folder, strict, next }: Fol
   session.onInterrupt = () => void session.engine.call('run.cancel', { id }).catch(() => {})
   let snapshot = emptySnapshot(id)
   for await (const event of session.engine.stream('run.watch', { id })) {
-    const seen = snapshot.warnings.length
+    const [seen, rungs] = [snapshot.warnings.length, snapshot.rungs.length]
     snapshot = apply(snapshot, event)
     for (const text of snapshot.warnings.slice(seen)) session.note(`warning: ${text}`)
+    for (const { windows, dropped } of snapshot.rungs.slice(rungs)) session.note(`after ${windows} windows: ${dropped.length === 0 ? 'no method stops' : `stopped ${dropped.join(', ')}`}`)
     if (snapshot.progress) session.progress.show({ ...snapshot.progress, rate: snapshot.progress.tokensPerSecond })
   }
   session.progress.clear()

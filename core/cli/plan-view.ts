@@ -3,12 +3,13 @@ import { count, percent } from '#core/reports/numbers.ts'
 import { bytes, duration, facts } from './format.ts'
 
 /** A plan for people: what would run, what it would cost, what it could tell. */
-export function planText({ protocol, model, data, methods, cells, passes, scoredTokens, batch, threads, resolvableLnRatio, estimate }: RunPlan): string {
+export function planText({ protocol, model, data, methods, rungEnds, cells, passes, scoredTokens, batch, threads, resolvableLnRatio, estimate }: RunPlan): string {
   return facts([
     ['model', `${model.name}${model.weights === null ? '' : ` ${model.weights}`}: ${model.layers} layers, ${model.kvHeads} KV heads of ${model.headDim}, ${model.kvDtype}`],
     ['text', `${data.name}: ${count(data.tokens)} tokens`],
     ['protocol', `${protocol.mode} ${protocol.prefixLength}→${protocol.contextLength}, ${count(protocol.windows)} windows, ${count(scoredTokens)} scored tokens a method`],
     ['methods', `${methods.length}: ${methods.join(', ')}`],
+    ...(rungEnds.length === 0 ? [] : [['racing', `decides after ${rungEnds.map(count).join(', ')} windows; all below are the most it can be`] as const]),
     ['cells', `${count(cells)} in ${count(passes)} passes, ${batch === 1 ? 'one row' : `up to ${batch} rows`} each, ${threads} threads`],
     ['memory', `about ${bytes(estimate.memoryBytes)} beside the model`],
     ['disk', `about ${bytes(estimate.diskBytes)}`],

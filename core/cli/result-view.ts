@@ -7,7 +7,7 @@ import type { Session } from './session.ts'
 import { layOut } from './terminal-table.ts'
 
 /** Columns by importance, the first for ever: a narrow terminal shows as many as fit. */
-const IMPORTANCE = [/^method/, /^verdict/, /^Δ ln PPL/, /^bits/, /^KL mean/, /^ratio/, /^flips/, /^KL p99/, /^encode/, /^decode/]
+const IMPORTANCE = [/^method/, /^verdict/, /^Δ ln PPL/, /^bits/, /^KL mean/, /^ratio/, /^front/, /^flips/, /^KL p99/, /^encode/, /^decode/]
 
 /** The answer of a run: what was measured, the table, the conclusion, what to do next, and where it all is. */
 export function showResult(session: Session, result: RunResult, folder: string, next: string): void {
@@ -40,7 +40,10 @@ function tableOf(session: Session, result: RunResult): string[] {
   const { header, rows, align } = methodRows(result)
   const { colors } = session
   const paints: Record<Outcome, (text: string) => string> = { pass: colors.green, fail: colors.red, inconclusive: colors.yellow }
-  const verdict = (cell: string): string => (cell in paints ? paints[cell as Outcome](cell) : cell)
+  const verdict = (cell: string): string => {
+    const [outcome = ''] = cell.split(' ')
+    return outcome in paints ? cell.replace(outcome, paints[outcome as Outcome]) : cell
+  }
   const columns = header.map((title, i) => {
     const rank = IMPORTANCE.findIndex((pattern) => pattern.test(title))
     const cells = rows.map((row) => row[i] ?? '')

@@ -21,6 +21,7 @@ export type RunFlags = {
   gate?: string
   seed?: string
   level?: string
+  rungs?: string
   keepKv?: true
 }
 
@@ -61,6 +62,7 @@ export function specOf(flags: RunFlags): Partial<RunSpec> {
   if (flags.gate !== undefined) spec.gate = gateOf(flags.gate)
   if (flags.seed !== undefined) spec.seed = whole('--seed', flags.seed)
   if (flags.level !== undefined) spec.level = real('--level', flags.level)
+  if (flags.rungs !== undefined) spec.rungs = whole('--rungs', flags.rungs)
   if (flags.keepKv !== undefined) spec.keepKv = true
   return spec
 }

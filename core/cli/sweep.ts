@@ -14,6 +14,9 @@ import { action, type Session } from './session.ts'
 
 type SweepFlags = RunFlags & { out?: string; plan?: true; strict?: true }
 
+/** What `--rungs` does, for every command that has it. */
+export const RUNGS = 'racing: surely dominated methods stop after windows/2^(n-1), …, windows/2 (default: 1, all run to the end)'
+
 /** `kvlab sweep [SPEC.json]`: many methods on one model and text. */
 export function addSweep(program: Command): void {
   const command = program
@@ -26,6 +29,7 @@ export function addSweep(program: Command): void {
     .option('--windows <n>', 'windows to score, or all (default: 40)')
     .option('--methods <list>', 'methods with commas between them: see kvlab methods (default: ten from int8:g64 to int2:g32:asym)')
     .option('--gate <limits>', 'lnRatio=…,klMean=…,klP99=…,deltaPerplexity=… (default: lnRatio=0.01,klMean=0.01,klP99=0.1)')
+    .option('--rungs <n>', RUNGS)
     .option('--keep-kv', "keep every window's KV files, not only the first window's")
   addRunOutput(addScoringFlags(command)).addHelpText(
     'after',
@@ -33,6 +37,7 @@ export function addSweep(program: Command): void {
 Examples:
   kvlab sweep --model ../models/SmolLM2-135M-Instruct --data my.txt --methods int8:g64,int4:g64+lz4,q8_0/q4_0
   kvlab sweep --model demo --data demo --context 64 --windows 100 --plan
+  kvlab sweep --model ../models/SmolLM2-135M-Instruct --data my.txt --windows 64 --rungs 4 --methods q8_0,q8_0/q4_0,q4_0/q8_0,q4_0
   kvlab sweep spec.json --windows all --out runs/long --json`,
   )
   command.action(

@@ -41,6 +41,7 @@ const everything: RunSpec = {
   gate: { lnRatio: 0.0000001, klMean: null, klP99: 0.25, deltaPerplexity: 0.5 },
   level: 0.9,
   seed: 9_007_199_254_740_991,
+  rungs: 4,
   keepKv: true,
 }
 

@@ -25,6 +25,7 @@ export function commandLine(spec: RunSpec): string {
   if (limits.length > 0) flag('--gate', limits.map(([metric, limit]) => `${metric}=${limit}`).join(','))
   flag('--level', spec.level, 0.95)
   flag('--seed', spec.seed, 0)
+  flag('--rungs', spec.rungs, 1)
   if (spec.keepKv) words.push('--keep-kv')
   return words.join(' ')
 }

@@ -43,6 +43,8 @@ export const runSpec = z
     level: z.number().gt(0.5).lt(1),
     /** Seed of the bootstrap, the only random thing in a run. */
     seed: z.int().min(0),
+    /** Racing by successive halving: methods that are surely dominated stop after windows/2^(rungs-1), …, windows/2. 1: all run to the end. */
+    rungs: z.int().min(1).max(10).default(1),
     /** Keep every window's KV files, not only the first window's. */
     keepKv: z.boolean(),
   })
@@ -96,7 +98,8 @@ export type Outcome = 'pass' | 'fail' | 'inconclusive'
 /** `withheld` names the control whose failure takes the verdict away; outcome is null then. */
 export type Verdict = { outcome: Outcome | null; rules: GateRule[]; withheld: string | null }
 
-export type TrialStatus = 'done' | 'failed' | 'partial'
+/** `dropped`: the race stopped it; what it has is of the windows it was measured on, its verdict is the one that was settled. */
+export type TrialStatus = 'done' | 'failed' | 'partial' | 'dropped'
 export type Trial = {
   method: string
   status: TrialStatus
@@ -106,17 +109,20 @@ export type Trial = {
   speed: MethodSpeed | null
   tensors: TensorError[]
   verdict: Verdict | null
+  /** Whether it is on the Pareto front of stream bytes against mean KL among all methods of the run; null where that is not known. */
+  front: boolean | null
+  /** Where it is `dropped`: after how many windows, and the method that was then sure to dominate it. */
+  dropped: { afterWindows: number; dominatedBy: string } | null
 }
 
+/** Each with the `windows` it ran on. */
 export type Controls = {
-  /** Windows on which the controls ran. */
-  windows: number
   /** `none` through the file and back: equal bits, KL exactly 0, no flips. */
-  identity: { klMax: number; flips: number; equalBits: boolean; passed: boolean }
+  identity: { windows: number; klMax: number; flips: number; equalBits: boolean; passed: boolean }
   /** The reference scored again with another batch size: the floor. */
-  aa: { klMean: number; klMax: number; batch: number; passed: boolean }
+  aa: { windows: number; klMean: number; klMax: number; batch: number; passed: boolean }
   /** Another window's prefix injected: how much this model on this text reads its cache at all. `needed`: the mean KL it must exceed for verdicts. */
-  wrongCache: { klMean: number; low: number; needed: number; passed: boolean }
+  wrongCache: { windows: number; klMean: number; low: number; needed: number; passed: boolean }
 }
 
 export type Protocol = {
@@ -150,6 +156,12 @@ export type ModelFacts = {
 }
 export type DataFacts = { name: string; textSha256: string; tokenIdsSha256: string; tokens: number; documents: number }
 
+/**
+ * What racing in `rungs` did: `ends` are the windows after which it decided. A cell is one method on one window; the skipped ones are not measured and
+ * enter no number. `secondsSaved` is an estimate: the skipped cells at the mean seconds of the same method's measured ones.
+ */
+export type Racing = { rungs: number; ends: number[]; dropped: number; cells: number; skippedCells: number; secondsSaved: number }
+
 export type RunStatus = 'running' | 'done' | 'cancelled' | 'interrupted' | 'failed'
 /** `result.json`, schema kvlab.run/1. */
 export type RunResult = {
@@ -169,8 +181,10 @@ export type RunResult = {
   baseline: { nll: number; perplexity: number; standardError: number; tokens: number } | null
   controls: Controls | null
   trials: Trial[]
+  racing: Racing | null
   warnings: string[]
-  timing: { totalSeconds: number; inferenceSeconds: number; encodeSeconds: number; decodeSeconds: number; scoreSeconds: number; otherSeconds: number }
+  /** Wall seconds by what they were spent on; `controlSeconds` are part of the others: the controls' share of the passes they were in. */
+  timing: { totalSeconds: number; inferenceSeconds: number; encodeSeconds: number; decodeSeconds: number; scoreSeconds: number; otherSeconds: number; controlSeconds: number }
 }
 
 /** What a sweep will do, before it does it. Seconds and bytes are estimates and say so. */
@@ -179,6 +193,8 @@ export type RunPlan = {
   model: ModelFacts
   data: DataFacts
   methods: string[]
+  /** Windows after which racing decides; empty without it. With racing `cells`, `passes` and the estimates are upper bounds. */
+  rungEnds: number[]
   cells: number
   passes: number
   scoredTokens: number
@@ -191,7 +207,7 @@ export type RunPlan = {
 }
 
 /** A method's state while the sweep runs. Intervals are cluster-robust normal ones, exact bootstrap comes with the result. */
-export type LiveTrial = { method: string; status: 'waiting' | 'running' | 'failed'; reason: LabErrorJson | null; tokens: number; lnRatio: Interval | null; klMean: Interval | null; flipRate: number | null; bitsPerValue: number | null }
+export type LiveTrial = { method: string; status: 'waiting' | 'running' | 'failed' | 'dropped'; reason: LabErrorJson | null; tokens: number; lnRatio: Interval | null; klMean: Interval | null; flipRate: number | null; bitsPerValue: number | null }
 
 export type RunEvent =
   | { type: 'snapshot'; snapshot: RunSnapshot }
@@ -199,6 +215,8 @@ export type RunEvent =
   /** Absolute, so that it may be coalesced. */
   | { type: 'progress'; phase: string; done: number; total: number; secondsLeft: number | null; tokensPerSecond: number | null }
   | { type: 'live'; baseline: { perplexity: number; tokens: number } | null; trials: LiveTrial[] }
+  /** Racing decided after `windows` windows: these methods stop. */
+  | { type: 'rung'; at: string; windows: number; dropped: string[] }
   | { type: 'trial'; at: string; trial: Trial }
   | { type: 'warning'; at: string; text: string }
   | { type: 'finished'; at: string; status: RunStatus; reason: LabErrorJson | null; folder: string; result: RunResult | null }
@@ -211,6 +229,7 @@ export type RunSnapshot = {
   progress: { phase: string; done: number; total: number; secondsLeft: number | null; tokensPerSecond: number | null } | null
   baseline: { perplexity: number; tokens: number } | null
   live: LiveTrial[]
+  rungs: { windows: number; dropped: string[] }[]
   trials: Trial[]
   warnings: string[]
   reason: LabErrorJson | null
@@ -219,7 +238,7 @@ export type RunSnapshot = {
 
 /** The state before any event. */
 export function emptySnapshot(id: string): RunSnapshot {
-  return { id, status: 'running', plan: null, progress: null, baseline: null, live: [], trials: [], warnings: [], reason: null, result: null }
+  return { id, status: 'running', plan: null, progress: null, baseline: null, live: [], rungs: [], trials: [], warnings: [], reason: null, result: null }
 }
 
 /** The pure fold: the snapshot after `event`. */
@@ -235,6 +254,8 @@ export function apply(snapshot: RunSnapshot, event: RunEvent): RunSnapshot {
     }
     case 'live':
       return { ...snapshot, baseline: event.baseline, live: event.trials }
+    case 'rung':
+      return { ...snapshot, rungs: [...snapshot.rungs, { windows: event.windows, dropped: event.dropped }] }
     case 'trial':
       return { ...snapshot, trials: [...snapshot.trials.filter((trial) => trial.method !== event.trial.method), event.trial] }
     case 'warning':

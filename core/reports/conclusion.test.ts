@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { RunResult, Trial } from '#core/contract/run.ts'
-import { doneTrial, failedTrial, partialTrial, sampleResult, soundControls } from '../../test/sample-result.ts'
+import { doneTrial, droppedTrial, failedTrial, partialTrial, sampleResult, soundControls } from '../../test/sample-result.ts'
 import { conclusion } from './conclusion.ts'
 
 function of(trials: Trial[], change: Partial<RunResult> = {}): string {
@@ -65,14 +65,14 @@ describe('conclusion', () => {
 
   it('gives no verdict where a control failed, and says why', () => {
     const withheld = [doneTrial('q8_0', { withheld: 'x' }), int2]
-    const wrongCache = { klMean: 0.00123, low: 0.00101, needed: 0.1, passed: false }
+    const wrongCache = { windows: 16, klMean: 0.00123, low: 0.00101, needed: 0.1, passed: false }
     expect(of(withheld, { controls: soundControls({ wrongCache }) })).toBe(
       "No verdicts: the wrong-cache control failed. Even another window's cache changes predictions by a mean KL of only 0.00123 nats (lower bound 0.00101, needed 0.100), so this run cannot tell methods apart.",
     )
-    expect(of(withheld, { controls: soundControls({ aa: { klMean: 0.02, klMax: 1, batch: 2, passed: false } }) })).toBe(
+    expect(of(withheld, { controls: soundControls({ aa: { windows: 4, klMean: 0.02, klMax: 1, batch: 2, passed: false } }) })).toBe(
       'No verdicts: the A/A control failed. The reference scored twice differs from itself by a mean KL of 0.0200 nats, too much to tell methods apart.',
     )
-    expect(of(withheld, { controls: soundControls({ identity: { klMax: 0.5, flips: 1, equalBits: false, passed: false } }) })).toBe(
+    expect(of(withheld, { controls: soundControls({ identity: { windows: 4, klMax: 0.5, flips: 1, equalBits: false, passed: false } }) })).toBe(
       'No verdicts: the identity control failed. The uncompressed cache came back from its own file with other bits, a KL of up to 0.500 nats and 1 flip, so not only the methods change predictions.',
     )
     expect(of(withheld, { controls: null })).toContain('No verdicts: the controls did not run')
@@ -87,6 +87,16 @@ describe('conclusion', () => {
 
   it('says that there is no gate', () => {
     expect(of([doneTrial('a', { rules: [], outcome: 'inconclusive' })])).toBe('No gate was set: the table says what each method costs, nothing passes or fails.')
+  })
+
+  it('says what racing saved, and judges what it stopped', () => {
+    const racing = { rungs: 4, ends: [41, 82, 165], dropped: 1, cells: 990, skippedCells: 289, secondsSaved: 2.5 }
+    expect(of([doneTrial('q8_0'), int4, droppedTrial('int3:g32', 'int4:g32:asym', { bits: 5, outcome: 'fail' })], { racing })).toBe(
+      'q8_0 costs no perplexity that could be measured here (Δ ln PPL within ±0.10 %); int4:g32:asym is the smallest that passes the gate (5.0 bits a value, 3.2x); int3:g32 fails. ' +
+        'Racing: 1 of 3 methods stopped early, 289 of 990 cells skipped, about 20 % of the time saved (an estimate); stopped methods carry the windows they were measured on.',
+    )
+    expect(of([int4], { racing: { ...racing, dropped: 0, skippedCells: 0, secondsSaved: 0 } })).toMatch(/ Racing stopped no method: none was sure to be dominated and judged alike\.$/)
+    expect(of([partialTrial('a', 1240)], { status: 'cancelled', racing })).not.toContain('Racing')
   })
 
   it('says how far a stopped run came', () => {

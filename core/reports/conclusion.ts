@@ -6,7 +6,7 @@ const MOST_NAMES = 3
 
 /** What a run says, in one to four plain sentences: whether it may be believed, what passes at which size, what fails, what is open. */
 export function conclusion(result: RunResult): string {
-  const judged = result.trials.filter(({ status, quality, verdict }) => status === 'done' && quality && verdict)
+  const judged = result.trials.filter(({ status, quality, verdict }) => (status === 'done' || status === 'dropped') && quality && verdict)
   const failed = result.trials.filter(({ status }) => status === 'failed')
   if (result.status !== 'done' && judged.length === 0) return stopped(result)
   const sentences = result.status === 'done' ? [] : [stopped(result)]
@@ -16,7 +16,18 @@ export function conclusion(result: RunResult): string {
   else if (judged.every(({ verdict }) => verdict?.rules.length === 0)) sentences.push('No gate was set: the table says what each method costs, nothing passes or fails.')
   else sentences.push(verdicts(judged), ...open(judged))
   if (failed.length > 0) sentences.push(`${namesOf(failed)} could not be measured${failed.length === 1 ? ` (${failed[0]?.reason?.code ?? 'unknown'})` : ''}.`)
-  return sentences.join(' ')
+  return [...sentences, ...racing(result)].join(' ')
+}
+
+/** What racing saved. */
+function racing({ racing, trials, timing, status }: RunResult): string[] {
+  if (!racing || status !== 'done') return []
+  const { dropped, cells, skippedCells, secondsSaved } = racing
+  if (dropped === 0) return ['Racing stopped no method: none was sure to be dominated and judged alike.']
+  const share = Math.round((100 * secondsSaved) / (timing.totalSeconds + secondsSaved))
+  return [
+    `Racing: ${dropped} of ${plural(trials.length, 'method')} stopped early, ${count(skippedCells)} of ${count(cells)} cells skipped, about ${share} % of the time saved (an estimate); stopped methods carry the windows they were measured on.`,
+  ]
 }
 
 function stopped({ status, reason, trials, protocol }: RunResult): string {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { LabError } from '#core/contract/errors.ts'
 import type { RunResult } from '#core/contract/run.ts'
-import { doneTrial, failedTrial, partialTrial, sampleResult, soundControls } from '../../test/sample-result.ts'
+import { doneTrial, droppedTrial, failedTrial, partialTrial, sampleResult, soundControls } from '../../test/sample-result.ts'
 import { reportById, reports } from './index.ts'
 
 function render(id: string, result: RunResult): string {
@@ -38,11 +38,11 @@ describe('registry', () => {
   })
 
   it.each(reports.map(({ id }) => id))('%s renders every kind of result and ends in a newline', (id) => {
-    const trials = [doneTrial('a'), failedTrial('b'), partialTrial('c', 31)]
+    const trials = [doneTrial('a'), failedTrial('b'), partialTrial('c', 31), droppedTrial('d', 'a')]
     for (const result of [
       sampleResult(trials),
       sampleResult([], { status: 'failed', baseline: null, controls: null }),
-      sampleResult([doneTrial('a', { withheld: 'identity' })], { controls: soundControls({ identity: { klMax: 1, flips: 2, equalBits: false, passed: false } }) }),
+      sampleResult([doneTrial('a', { withheld: 'identity' })], { controls: soundControls({ identity: { windows: 4, klMax: 1, flips: 2, equalBits: false, passed: false } }) }),
     ]) {
       const text = render(id, result)
       expect(text.endsWith('\n')).toBe(true)
@@ -79,6 +79,13 @@ describe('csv', () => {
     expect(csvRows(sampleResult([doneTrial('a', { withheld: 'wrong cache' })]))[0]).toMatchObject({ verdict: 'withheld: wrong cache' })
   })
 
+  it('says what is on the front, and what was stopped when and for what', () => {
+    const [best, stopped, open] = csvRows(sampleResult([{ ...doneTrial('a'), front: true }, droppedTrial('b', 'a', { outcome: 'fail' }), doneTrial('c')]))
+    expect(best).toMatchObject({ 'on Pareto front': 'yes', 'stopped after windows': '', 'stopped for': '' })
+    expect(stopped).toMatchObject({ status: 'dropped', verdict: 'fail', 'on Pareto front': 'no', 'stopped after windows': '41', 'stopped for': 'a', tokens: '1271', windows: '41' })
+    expect(open).toMatchObject({ 'on Pareto front': '' })
+  })
+
   it('gives a spreadsheet no formulas, and leaves numbers alone', () => {
     const names = ['=HYPERLINK("http://x")', '+1', '-1+2', '@SUM(A1)', '\tx', '\r=1']
     for (const name of names) {
@@ -110,6 +117,14 @@ describe('markdown', () => {
     )
     expect(text).toContain('- only 5 windows')
     expect(text).not.toContain('/home/')
+  })
+
+  it('marks the front where it is known, and what racing stopped', () => {
+    const text = render('markdown', sampleResult([{ ...doneTrial('a'), front: true }, droppedTrial('b', 'a', { outcome: 'fail' })]))
+    expect(text).toContain('| decode | front | verdict |')
+    expect(text).toContain('| 850 MB/s | ● | pass |')
+    expect(text).toContain('| 850 MB/s |  | fail (stopped after 41 windows) |')
+    expect(render('markdown', sampleResult([doneTrial('a')]))).not.toContain('| front |')
   })
 
   it('names the graph of a model with several', () => {

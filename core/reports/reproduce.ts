@@ -29,6 +29,7 @@ export function specOf(result: RunResult): RunSpec {
     gate,
     level: intervals.level,
     seed: intervals.seed,
+    rungs: result.racing?.rungs ?? 1,
     keepKv: false,
   }
 }

@@ -13,7 +13,7 @@ import { engineFacts, machineFacts } from './facts.ts'
 import { createRuns } from './runs.ts'
 import { demoSpec } from './spec.ts'
 
-/** Windows of the self-test: the controls run on up to sixteen. */
+/** Windows of the self-test. */
 const SELF_TEST_WINDOWS = 12
 
 /** Whether this machine measures soundly: what it is, whether the parts work, and the controls of a short sweep on the demo model. */

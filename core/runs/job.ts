@@ -2,13 +2,16 @@ import { LabError, toLabErrorJson, type LabErrorJson } from '#core/contract/erro
 import { apply, emptySnapshot, type RunEvent, type RunPlan, type RunResult, type RunSnapshot, type RunStatus } from '#core/contract/run.ts'
 import { Journal } from './journal.ts'
 import { prepare, type Prepared } from './prepare.ts'
-import { liveTrials, resultOf, type RunFacts } from './result.ts'
+import { liveState } from './live.ts'
+import { Race } from './race.ts'
+import { resultOf, type RunFacts } from './result.ts'
+import { passesOf } from './schedule.ts'
 import { scoreChunks } from './scores-parquet.ts'
 import type { RunFolder } from './store.ts'
 import { sweep } from './sweep.ts'
 import { Tally } from './tally.ts'
 
-/** Least time between two live states, in milliseconds: each walks all scores. */
+/** Least time between two live states, in milliseconds. */
 const LIVE_EVERY = 1000
 /** Least time between two flushes of the journal to the disk, in milliseconds. `kill -9` needs none; this bounds what a power cut costs. */
 const SYNC_EVERY = 5000
@@ -41,7 +44,7 @@ export class Job {
   }
 
   #emit(event: RunEvent): void {
-    if (event.type === 'planned' || event.type === 'trial' || event.type === 'warning' || event.type === 'finished') {
+    if (event.type === 'planned' || event.type === 'rung' || event.type === 'trial' || event.type === 'warning' || event.type === 'finished') {
       // A result is a file of its own and need not be in the log too.
       this.folder.record(event.type === 'finished' ? { ...event, result: null } : event)
     }
@@ -121,23 +124,33 @@ export class Job {
     const { signal } = this.#controller
     const began = performance.now()
     const replayed = tally.passes.reduce((sum, passes) => sum + passes.size, 0)
+    const race = new Race(prepared.spec, plan, tally)
     let done = replayed
+    let tokens = 0
+    let total = plan.passes
+    let window = -1
+    let rungs = 0
     let shown = 0
     let synced = began
     try {
-      this.#showLive(tally, plan)
-      for await (const { line, files } of sweep(prepared, tally, signal)) {
+      this.#emit(liveState(tally, plan, race, prepared.spec.level))
+      for await (const { line, files } of sweep(prepared, tally, race, signal)) {
+        for (; rungs < race.decided; rungs++) this.#emit({ type: 'rung', at: now(), windows: race.ends[rungs] ?? 0, dropped: droppedAfter(race, rungs) })
+        if (line.window !== window) {
+          window = line.window
+          total = passesInAll(prepared, race)
+        }
         for (const { method, window, bytes } of files) if (window === 0 || prepared.spec.keepKv) await this.folder.writeKv(method, window, bytes)
         journal.append(line)
         tally.add(line)
         done++
         const time = performance.now()
         const perPass = (time - began) / (done - replayed)
-        const tokens = ((done - replayed) * plan.protocol.scoredTokens * plan.methods.length) / plan.passes
-        this.#emit({ type: 'progress', phase: 'measuring', done, total: plan.passes, secondsLeft: ((plan.passes - done) * perPass) / 1000, tokensPerSecond: tokens / ((time - began) / 1000) })
+        tokens += line.records.filter(({ kind }) => kind === 'cell').length * tally.reference.tokensPerWindow
+        this.#emit({ type: 'progress', phase: 'measuring', done, total, secondsLeft: (Math.max(0, total - done) * perPass) / 1000, tokensPerSecond: tokens / ((time - began) / 1000) })
         if (time - shown > LIVE_EVERY) {
           shown = time
-          this.#showLive(tally, plan)
+          this.#emit(liveState(tally, plan, race, prepared.spec.level))
         }
         if (time - synced > SYNC_EVERY) {
           synced = time
@@ -150,17 +163,19 @@ export class Job {
     }
   }
 
-  #showLive(tally: Tally, plan: RunPlan): void {
-    const windows = tally.reference.windows().length
-    const tokens = windows * tally.reference.tokensPerWindow
-    const sum = tally.reference.nll.reduce((total, nll) => total + nll, 0)
-    this.#emit({ type: 'live', baseline: windows === 0 ? null : { perplexity: Math.exp(sum / tokens), tokens }, trials: liveTrials(tally, plan, this.folder.spec.level) })
-  }
-
   #facts(): RunFacts {
     const { spec, head } = this.folder
     return { id: head.id, createdAt: head.createdAt, spec, plan: head.plan }
   }
+}
+
+/** Passes of the whole run as far as is known: methods that failed or were dropped need no more. */
+function passesInAll({ windows, batch }: Prepared, race: Race): number {
+  return windows.reduce((sum, _, window) => sum + passesOf(window, windows.length, race.methodsOn(window), batch.size, batch.aaSize).length, 0)
+}
+
+function droppedAfter(race: Race, rung: number): string[] {
+  return [...race.drops().values()].filter(({ afterWindows }) => afterWindows === race.ends[rung]).map(({ method }) => method)
 }
 
 /** What of a plan must be the same for two parts of one run; the name of the first thing that is not. */

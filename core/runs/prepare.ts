@@ -8,10 +8,11 @@ import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
 import { checkMethod, nominalBits, readMethod } from '#core/kv/methods.ts'
 import { modelFacts } from '#core/library/models.ts'
 import { resolvableLnRatio } from '#core/statistics/planner.ts'
+import { LEAST_WINDOWS, rungEnds } from '#core/statistics/race.ts'
 import { chooseBatch, type BatchChoice } from './batch.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { MAX_CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
 import { openModel } from './open-model.ts'
+import { CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
 import { readTokens } from './token-text.ts'
 
 export type Progress = { phase: string; done: number; total: number }
@@ -62,6 +63,8 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
     const warnings = [...batch.warnings]
     if (windows.length < 20) warnings.push(`only ${windows.length} windows: intervals from fewer than 20 clusters are too narrow, add windows`)
     if (typeof spec.windows === 'number' && windows.length < spec.windows) warnings.push(`the text has ${windows.length} windows, fewer than the ${spec.windows} asked for`)
+    const ends = rungEnds(windows.length, spec.rungs)
+    if (spec.rungs > 1 && ends.length === 0) warnings.push(`${windows.length} windows are too few for racing, which decides after ${LEAST_WINDOWS} at least: all methods run to the end`)
     const protocol: Protocol = {
       mode: spec.mode,
       contextLength: spec.contextLength,
@@ -75,7 +78,7 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
       scoredTokens: windows.length * scored,
       fingerprint: '',
     }
-    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], shape, batch, session.threads, warnings)
+    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], ends, shape, batch, session.threads, warnings)
     return { spec, plan, session, windows, shape, methods, batch }
   } catch (error) {
     await session.release()
@@ -99,6 +102,7 @@ function costs(
   model: ModelFacts,
   data: DataFacts,
   methods: string[],
+  ends: number[],
   shape: KvShape,
   batch: BatchChoice,
   threads: number,
@@ -113,12 +117,13 @@ function costs(
   }
   const kvFiles = methods.reduce((sum, method) => sum + (nominalBits(readMethod(method), shape) * f16Bytes(shape)) / 16, 0)
   // A recorded score is about 45 characters a token, a line about 60 a tensor; the Parquet file holds 40 bytes a token.
-  const scoresBytes = protocol.scoredTokens * (methods.length + (3 * MAX_CONTROL_WINDOWS) / protocol.windows) * 85 + protocol.windows * methods.length * shape.layers * 2 * 60
+  const scoresBytes = protocol.scoredTokens * (methods.length + (2 * CONTROL_WINDOWS.exact + CONTROL_WINDOWS.wrongCache) / protocol.windows) * 85 + protocol.windows * methods.length * shape.layers * 2 * 60
   return {
     protocol,
     model,
     data,
     methods,
+    rungEnds: ends,
     cells: methods.length * protocol.windows,
     passes,
     scoredTokens: protocol.scoredTokens,

@@ -1,13 +1,14 @@
 import type { LabErrorJson } from '#core/contract/errors.ts'
-import type { Controls, LiveTrial, MethodBytes, MethodSpeed, RunPlan, RunResult, RunSpec, RunStatus, SpeedQuantiles, TensorError, Trial, Verdict } from '#core/contract/run.ts'
+import type { Controls, MethodBytes, MethodSpeed, Racing, RunPlan, RunResult, RunSpec, RunStatus, SpeedQuantiles, TensorError, Trial, Verdict } from '#core/contract/run.ts'
 import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
 import { isLossy, readMethod } from '#core/kv/methods.ts'
 import { Bootstrap } from '#core/statistics/bootstrap.ts'
 import { clusterMean, windowSums } from '#core/statistics/clusters.ts'
 import { judge, outcomeOf } from '#core/statistics/gate.ts'
-import { liveInterval } from '#core/statistics/live.ts'
+import { paretoFront, type Place } from '#core/statistics/pareto.ts'
 import { quality } from '#core/statistics/quality.ts'
 import { engineFacts, machineFacts } from './facts.ts'
+import { Race, type Drop } from './race.ts'
 import type { MethodTally, Tally } from './tally.ts'
 
 /** Resamples of the bootstrap of the final table. */
@@ -22,7 +23,8 @@ const ASSAY_LEAST_KL = 0.01
 
 export type RunFacts = { readonly id: string; readonly createdAt: string; readonly spec: RunSpec; readonly plan: RunPlan }
 
-function shapeOf(plan: RunPlan): KvShape {
+/** Shape of the cache that a method is given in this run. */
+export function shapeOf(plan: RunPlan): KvShape {
   const { layers, kvHeads, headDim, kvDtype } = plan.model
   return { layers, kvHeads, headDim, tokens: plan.protocol.prefixLength, dtype: kvDtype }
 }
@@ -38,7 +40,9 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
   }
   const controls = controlsOf(tally, spec, bootstrap)
   const withheld = withheldBy(controls)
-  const trials = plan.methods.map((method) => trialOf(method, tally, spec, plan, controls, withheld, bootstrap))
+  const race = new Race(spec, plan, tally)
+  const context: TrialContext = { tally, spec, plan, controls, withheld, bootstrap, drops: race.drops(), over: status === 'done' }
+  const trials = withFront(plan.methods.map((method) => trialOf(method, context)), context)
   const { inference, encode, decode, score, total } = tally.seconds
   return {
     schema: 'kvlab.run/1',
@@ -56,6 +60,7 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
     baseline: baselineOf(tally),
     controls,
     trials,
+    racing: racingOf(race, context),
     warnings: [...plan.warnings, ...controlWarnings(controls)],
     timing: {
       totalSeconds: total,
@@ -64,13 +69,26 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
       decodeSeconds: decode,
       scoreSeconds: score,
       otherSeconds: Math.max(0, total - inference - encode - decode - score),
+      controlSeconds: tally.controlSeconds,
     },
   }
 }
 
-const EMPTY_TRIAL: Omit<Trial, 'method' | 'status'> = { reason: null, quality: null, bytes: null, speed: null, tensors: [], verdict: null }
+const EMPTY_TRIAL: Omit<Trial, 'method' | 'status'> = { reason: null, quality: null, bytes: null, speed: null, tensors: [], verdict: null, front: null, dropped: null }
 
-function trialOf(method: string, tally: Tally, spec: RunSpec, plan: RunPlan, controls: Controls | null, withheld: string | null, bootstrap: (clusters: number) => Bootstrap): Trial {
+/** What all trials of a run share. `over`: the run came to its end, without which no front is known and nothing that was dropped is judged. */
+type TrialContext = {
+  readonly tally: Tally
+  readonly spec: RunSpec
+  readonly plan: RunPlan
+  readonly controls: Controls | null
+  readonly withheld: string | null
+  readonly bootstrap: (clusters: number) => Bootstrap
+  readonly drops: ReadonlyMap<string, Drop>
+  readonly over: boolean
+}
+
+function trialOf(method: string, { tally, spec, plan, controls, withheld, bootstrap, drops, over }: TrialContext): Trial {
   const measured = tally.methods.get(method)
   if (!measured) return { ...EMPTY_TRIAL, method, status: 'partial' }
   if (measured.failure) return { ...EMPTY_TRIAL, method, status: 'failed', reason: measured.failure.reason }
@@ -81,19 +99,54 @@ function trialOf(method: string, tally: Tally, spec: RunSpec, plan: RunPlan, con
     return { ...EMPTY_TRIAL, method, status: 'failed', reason: { code: 'NEVER_ENGAGED', message } }
   }
   const shape = shapeOf(plan)
-  const common = { method, status: complete ? ('done' as const) : ('partial' as const), reason: null }
+  const drop = drops.get(method)
+  const status = complete ? 'done' : drop ? 'dropped' : 'partial'
+  const common = { method, status, reason: null, front: null, dropped: drop ? { afterWindows: drop.afterWindows, dominatedBy: drop.dominatedBy } : null } as const
   if (windows.length === 0) return { ...EMPTY_TRIAL, ...common }
   const bytes = bytesOf(measured, shape, windows.length)
   const rest = { ...common, bytes, speed: speedOf(measured, shape), tensors: tensorsOf(measured) }
   if (windows.length < 2) return { ...EMPTY_TRIAL, ...rest }
   const samples = measured.scores.samples(tally.reference.nll)
   const measuredQuality = quality(samples, { level: spec.level, bootstrap: bootstrap(windows.length), wrongCacheKl: controls?.wrongCache.klMean ?? null })
-  return { ...rest, quality: measuredQuality, verdict: complete ? verdictOf(measuredQuality, spec, samples.tokensPerWindow, withheld) : null }
+  const rules = judge(measuredQuality, spec.gate, samples.tokensPerWindow)
+  // What was settled when it was dropped is the outcome of all windows; its rules are as measured.
+  const outcome = withheld === null ? (drop?.outcome ?? outcomeOf(rules)) : null
+  const verdict: Verdict | null = complete || (drop && over) ? { outcome, rules, withheld } : null
+  return { ...rest, quality: measuredQuality, verdict }
 }
 
-function verdictOf(measured: NonNullable<Trial['quality']>, spec: RunSpec, tokensPerWindow: number, withheld: string | null): Verdict {
-  const rules = judge(measured, spec.gate, tokensPerWindow)
-  return { outcome: withheld === null ? outcomeOf(rules) : null, rules, withheld }
+/** The trials with their place on the Pareto front, where the run is over and its controls let methods be told apart. What was dropped is off it. */
+function withFront(trials: readonly Trial[], { tally, withheld, over }: TrialContext): Trial[] {
+  if (!over || withheld !== null) return [...trials]
+  const done = trials.filter(({ status }) => status === 'done')
+  const front = paretoFront(done.map(({ method, quality }): Place => ({ bytes: sum(tally.methods.get(method)?.streamBytes ?? []), kl: quality?.kl.mean ?? Infinity })))
+  return trials.map((trial) => {
+    const at = done.indexOf(trial)
+    if (at !== -1) return { ...trial, front: front[at] ?? null }
+    // Who was sure to dominate it may have failed since.
+    const better = trials.find(({ method }) => method === trial.dropped?.dominatedBy)
+    return better && better.status !== 'failed' ? { ...trial, front: false } : trial
+  })
+}
+
+/** What racing did, null where it decided nothing because it was not asked for or had too few windows. */
+function racingOf({ ends }: Race, { tally, spec, plan, drops }: TrialContext): Racing | null {
+  if (ends.length === 0) return null
+  const skipped = [...drops.values()].map(({ method, afterWindows }) => ({ cells: plan.protocol.windows - afterWindows, secondsPerCell: (tally.methods.get(method)?.seconds ?? 0) / afterWindows }))
+  return {
+    rungs: spec.rungs,
+    ends: [...ends],
+    dropped: drops.size,
+    cells: plan.cells,
+    skippedCells: sum(skipped.map(({ cells }) => cells)),
+    secondsSaved: sum(skipped.map(({ cells, secondsPerCell }) => cells * secondsPerCell)),
+  }
+}
+
+function sum(values: Iterable<number>): number {
+  let total = 0
+  for (const value of values) total += value
+  return total
 }
 
 function bytesOf(measured: MethodTally, shape: KvShape, windows: number): MethodBytes {
@@ -135,21 +188,21 @@ function baselineOf(tally: Tally): RunResult['baseline'] {
 function controlsOf(tally: Tally, spec: RunSpec, bootstrap: (clusters: number) => Bootstrap): Controls | null {
   const [identity, aa, wrong] = [tally.controls.get('identity'), tally.controls.get('aa'), tally.controls.get('wrongCache')]
   if (!identity || !aa || !wrong) return null
-  const windows = wrong.scores.windows()
-  if (windows.length < 2 || identity.scores.windows().length < 2 || aa.scores.windows().length < 2) return null
+  const windows = [identity, aa, wrong].map(({ scores }) => scores.windows().length)
+  const [identityWindows = 0, aaWindows = 0, wrongWindows = 0] = windows
+  if (Math.min(...windows) < 2) return null
   const identitySamples = identity.scores.samples(tally.reference.nll)
   const flips = countFlips(identitySamples.agree)
   const identityKl = greatest(identitySamples.kl)
   const aaSamples = aa.scores.samples(tally.reference.nll)
   const aaMean = aaSamples.kl.reduce((sum, kl) => sum + kl, 0) / aaSamples.kl.length
   const wrongSamples = wrong.scores.samples(tally.reference.nll)
-  const wrongQuality = quality(wrongSamples, { level: spec.level, bootstrap: bootstrap(windows.length), wrongCacheKl: null })
+  const wrongQuality = quality(wrongSamples, { level: spec.level, bootstrap: bootstrap(wrongWindows), wrongCacheKl: null })
   const needed = Math.max(spec.gate.klMean === null ? ASSAY_LEAST_KL : ASSAY_OVER_GATE * spec.gate.klMean, ASSAY_OVER_FLOOR * aaMean)
   return {
-    windows: windows.length,
-    identity: { klMax: identityKl, flips, equalBits: identity.equalBits, passed: identityKl === 0 && flips === 0 && identity.equalBits },
-    aa: { klMean: aaMean, klMax: greatest(aaSamples.kl), batch: aa.batch, passed: aaMean <= MAX_FLOOR_KL },
-    wrongCache: { klMean: wrongQuality.kl.mean, low: wrongQuality.kl.low, needed, passed: wrongQuality.kl.low > needed },
+    identity: { windows: identityWindows, klMax: identityKl, flips, equalBits: identity.equalBits, passed: identityKl === 0 && flips === 0 && identity.equalBits },
+    aa: { windows: aaWindows, klMean: aaMean, klMax: greatest(aaSamples.kl), batch: aa.batch, passed: aaMean <= MAX_FLOOR_KL },
+    wrongCache: { windows: wrongWindows, klMean: wrongQuality.kl.mean, low: wrongQuality.kl.low, needed, passed: wrongQuality.kl.low > needed },
   }
 }
 
@@ -175,29 +228,4 @@ function controlWarnings(controls: Controls | null): string[] {
   return [
     `this run cannot tell methods apart: even a wrong cache changes the predictions by a mean KL of only ${klMean.toPrecision(2)} nats (lower bound ${low.toPrecision(2)}, needed ${needed.toPrecision(2)}); use a shorter context, a text with long-range ties or a stronger model`,
   ]
-}
-
-/** The state of every method while the run goes on, with cluster-robust normal intervals. */
-export function liveTrials(tally: Tally, plan: RunPlan, level: number): LiveTrial[] {
-  const shape = shapeOf(plan)
-  return plan.methods.map((method): LiveTrial => {
-    const measured = tally.methods.get(method)
-    const windows = measured?.scores.windows() ?? []
-    if (!measured || windows.length === 0 || measured.failure) {
-      const reason = measured?.failure?.reason ?? null
-      return { method, status: reason ? 'failed' : 'waiting', reason, tokens: 0, lnRatio: null, klMean: null, flipRate: null, bitsPerValue: null }
-    }
-    const { tokensPerWindow, nllRef, nll, kl, agree } = measured.scores.samples(tally.reference.nll)
-    const interval = (series: Float64Array): LiveTrial['klMean'] => liveInterval(windowSums(series, tokensPerWindow), tokensPerWindow, level)
-    return {
-      method,
-      status: 'running',
-      reason: null,
-      tokens: windows.length * tokensPerWindow,
-      lnRatio: interval(nll.map((loss, i) => loss - (nllRef[i] ?? 0))),
-      klMean: interval(kl),
-      flipRate: countFlips(agree) / agree.length,
-      bitsPerValue: (16 * measured.encoded) / (f16Bytes(shape) * windows.length),
-    }
-  })
 }

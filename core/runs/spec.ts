@@ -37,6 +37,7 @@ export function defaultSpec(given: Partial<RunSpec>): RunSpec {
     gate: STRICT_GATE,
     level: 0.95,
     seed: 0,
+    rungs: 1,
     keepKv: false,
     ...given,
     contextLength,

@@ -15,6 +15,7 @@ const plan: RunPlan = {
   model: result.model,
   data: result.data,
   methods: ['int8:g64', 'q8_0/q4_0@sinks4+lz4'],
+  rungEnds: [],
   cells: 20,
   passes: 40,
   scoredTokens: 310,

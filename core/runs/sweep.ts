@@ -8,6 +8,7 @@ import type { Reference, TokenScores } from '#core/evaluation/score.ts'
 import type { JournalLine, JournalRecord, Seconds, WindowScores } from './journal.ts'
 import type { Prepared } from './prepare.ts'
 import { passesOf, type Cell, type Pass } from './schedule.ts'
+import type { Race } from './race.ts'
 import type { Tally } from './tally.ts'
 
 /** What one pass left: a line for the journal and the KV files that were encoded for it. */
@@ -21,11 +22,10 @@ const IDENTITY = 'none'
  * The caller records each yielded line and adds it to the tally before it asks for the next.
  * A method whose values or logits are not finite, or that its format cannot hold, becomes a failure record; the others go on.
  */
-export async function* sweep(prepared: Prepared, tally: Tally, signal: AbortSignal): AsyncGenerator<PassDone, void> {
+export async function* sweep(prepared: Prepared, tally: Tally, race: Race, signal: AbortSignal): AsyncGenerator<PassDone, void> {
   const worker = new WindowWorker(prepared)
   for (let window = 0; window < prepared.windows.length; window++) {
-    const methods = [...tally.methods].filter(([, method]) => method.failure === null || method.failure.window >= window).map(([text]) => text)
-    const passes = passesOf(window, prepared.windows.length, methods, prepared.batch.size, prepared.batch.aaSize)
+    const passes = passesOf(window, prepared.windows.length, race.methodsOn(window), prepared.batch.size, prepared.batch.aaSize)
     const recorded = tally.passes[window] ?? new Set<number>()
     if (passes.every((pass) => recorded.has(pass.index))) continue
     await worker.begin(window)

@@ -11,6 +11,8 @@ export class ScoreTable {
   readonly nll: Float64Array
   readonly kl: Float64Array
   readonly agree: Uint8Array
+  /** Of each window that is done: sums over its tokens of the loss, of its difference to the reference's, of KL, and of tokens that flipped. */
+  readonly sums: { readonly nll: Float64Array; readonly change: Float64Array; readonly kl: Float64Array; readonly flips: Float64Array }
 
   constructor(windows: number, tokensPerWindow: number) {
     this.tokensPerWindow = tokensPerWindow
@@ -18,14 +20,22 @@ export class ScoreTable {
     this.nll = new Float64Array(windows * tokensPerWindow)
     this.kl = new Float64Array(windows * tokensPerWindow)
     this.agree = new Uint8Array(windows * tokensPerWindow)
+    const sums = (): Float64Array => new Float64Array(windows)
+    this.sums = { nll: sums(), change: sums(), kl: sums(), flips: sums() }
   }
 
-  set(window: number, scores: WindowScores): void {
+  /** `reference`: the table of the reference, which has this window already; the reference itself has none. */
+  set(window: number, scores: WindowScores, reference?: ScoreTable): void {
     const at = window * this.tokensPerWindow
     this.nll.set(scores.nll, at)
     this.kl.set(scores.kl, at)
     for (let i = 0; i < scores.agree.length; i++) this.agree[at + i] = scores.agree.charCodeAt(i) - 48
     this.done[window] = 1
+    const { nll, change, kl, flips } = this.sums
+    nll[window] = total(scores.nll)
+    kl[window] = total(scores.kl)
+    change[window] = reference ? scores.nll.reduce((sum, loss, i) => sum + loss - (reference.nll[at + i] ?? 0), 0) : 0
+    flips[window] = scores.agree.replaceAll('1', '').length
   }
 
   /** The windows that are done, closed up, beside the reference's losses of the same windows. */
@@ -53,6 +63,10 @@ export class ScoreTable {
   }
 }
 
+function total(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0)
+}
+
 /** All that was measured of one method. */
 export class MethodTally {
   readonly scores: ScoreTable
@@ -61,17 +75,23 @@ export class MethodTally {
   readonly decodeSeconds: number[] = []
   /** Layer 0 key, layer 0 value, layer 1 key, … */
   readonly errors: ErrorSums[]
+  /** Bytes of the coded streams of each window: the KV file without its header. */
+  readonly streamBytes: Float64Array
   encoded = 0
   header = 0
+  /** Wall seconds of its rows: its share of the passes they were in. */
+  seconds = 0
   failure: { window: number; reason: LabErrorJson } | null = null
 
   constructor(windows: number, tokensPerWindow: number, layers: number) {
     this.scores = new ScoreTable(windows, tokensPerWindow)
     this.errors = Array.from({ length: 2 * layers }, () => new ErrorSums())
+    this.streamBytes = new Float64Array(windows)
   }
 
-  add(window: number, record: CellRecord): void {
-    this.scores.set(window, record.scores)
+  add(window: number, record: CellRecord, reference: ScoreTable): void {
+    this.scores.set(window, record.scores, reference)
+    this.streamBytes[window] = record.bytes.encoded - record.bytes.header
     this.encoded += record.bytes.encoded
     this.header += record.bytes.header
     for (const [name, stream] of Object.entries(record.bytes.streams)) {
@@ -95,6 +115,8 @@ export class Tally {
   readonly methods: ReadonlyMap<string, MethodTally>
   readonly controls: ReadonlyMap<ControlName, ControlTally>
   readonly seconds: Seconds = { inference: 0, encode: 0, decode: 0, score: 0, total: 0 }
+  /** Wall seconds of the controls' rows: their share of the passes they were in. */
+  controlSeconds = 0
   /** Passes recorded of each window. */
   readonly passes: Set<number>[]
 
@@ -111,14 +133,18 @@ export class Tally {
     if (!passes || passes.has(line.pass)) throw new LabError('MALFORMED_FILE', `pass ${line.pass} of window ${line.window} is recorded twice or does not exist: start the run again in a new folder`)
     passes.add(line.pass)
     for (const key of Object.keys(this.seconds) as (keyof Seconds)[]) this.seconds[key] += line.seconds[key]
+    const share = line.seconds.total / line.records.length
     for (const record of line.records) {
       switch (record.kind) {
         case 'reference':
           this.reference.set(line.window, { nll: record.nll, kl: [], agree: '' })
           break
-        case 'cell':
-          this.methods.get(record.method)?.add(line.window, record)
+        case 'cell': {
+          const method = this.methods.get(record.method)
+          method?.add(line.window, record, this.reference)
+          if (method) method.seconds += share
           break
+        }
         case 'failure': {
           const method = this.methods.get(record.method)
           if (method) method.failure ??= { window: line.window, reason: record.reason }
@@ -126,6 +152,7 @@ export class Tally {
         }
         case 'control':
           this.#addControl(line.window, record)
+          this.controlSeconds += share
       }
     }
   }
@@ -133,7 +160,7 @@ export class Tally {
   #addControl(window: number, record: ControlRecord): void {
     const control = this.controls.get(record.control)
     if (!control) return
-    control.scores.set(window, record.scores)
+    control.scores.set(window, record.scores, this.reference)
     control.equalBits &&= record.equalBits ?? true
     control.batch = record.batch
   }
