@@ -11,7 +11,7 @@ export function planText({ protocol, model, data, methods, rungEnds, cells, pass
     ['methods', `${methods.length}: ${methods.join(', ')}`],
     ...(rungEnds.length === 0 ? [] : [['racing', `decides after ${rungEnds.map(count).join(', ')} windows; all below are the most it can be`] as const]),
     ['cells', `${count(cells)} in ${count(passes)} passes, ${batch === 1 ? 'one row' : `up to ${batch} rows`} each, ${threads} threads`],
-    ['memory', `about ${bytes(estimate.memoryBytes)} beside the model`],
+    ['memory', `about ${bytes(estimate.memoryBytes)}, the model included`],
     ['disk', `about ${bytes(estimate.diskBytes)}`],
     ['time', estimate.seconds === null ? 'unknown' : `about ${duration(estimate.seconds)}`],
     ['resolves', `a change of perplexity of about ${percent(resolvableLnRatio)} (an estimate for methods of 8-bit class)`],

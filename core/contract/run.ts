@@ -187,7 +187,7 @@ export type RunResult = {
   timing: { totalSeconds: number; inferenceSeconds: number; encodeSeconds: number; decodeSeconds: number; scoreSeconds: number; otherSeconds: number; controlSeconds: number }
 }
 
-/** What a sweep will do, before it does it. Seconds and bytes are estimates and say so. */
+/** What a sweep will do, before it does it. Seconds and bytes are estimates and say so; `memoryBytes`: the engine process at its fullest, the model included. */
 export type RunPlan = {
   protocol: Protocol
   model: ModelFacts

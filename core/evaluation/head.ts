@@ -21,8 +21,6 @@ export class Head {
   readonly #vocab: number
   readonly #input: string
   readonly #logitsName: string
-  /** What the comparison is fed where only logits are wanted: its values do not matter, as long as they are there. */
-  #blank = new Float32Array(0)
 
   constructor(graph: Graph, vocab: number) {
     this.#graph = graph
@@ -34,23 +32,19 @@ export class Head {
     this.#logitsName = graph.outputs.some(({ name }) => name === WIDE_LOGITS) ? WIDE_LOGITS : 'logits'
   }
 
-  /** Logits `[count, vocab]` of `count` rows of one sequence of the batch, from row `from` on. */
-  async logits(hidden: HiddenStates, row: number, from: number, count: number): Promise<Float32Array> {
+  /** Logits `[rows, vocab]` of one sequence of the batch, from row `from` on, as many as fill `out`. */
+  async logits(hidden: HiddenStates, row: number, from: number, out: Float32Array): Promise<void> {
+    const count = out.length / this.#vocab
     const most = headRows(this.#vocab)
-    if (count <= most) return this.#logits(hidden, row, from, count)
-    const all = new Float32Array(count * this.#vocab)
     for (let done = 0; done < count; done += most) {
-      all.set(await this.#logits(hidden, row, from + done, Math.min(most, count - done)), done * this.#vocab)
+      const rows = Math.min(most, count - done)
+      // The comparison is fed, and not read: what it is fed does not matter.
+      const any = out.subarray(done * this.#vocab, (done + rows) * this.#vocab)
+      const results = await this.#graph.run(this.#feeds(hidden, row, from + done, rows, any, any, new BigInt64Array(2 * rows)), [this.#logitsName])
+      const logits = this.#graph.output(results, this.#logitsName, [1, rows, this.#vocab])
+      out.set(floatsOf(logits), done * this.#vocab)
+      logits.dispose()
     }
-    return all
-  }
-
-  async #logits(hidden: HiddenStates, row: number, from: number, count: number): Promise<Float32Array> {
-    const size = Math.min(count, headRows(this.#vocab)) * this.#vocab
-    if (this.#blank.length < size) this.#blank = new Float32Array(size)
-    const blank = this.#blank.subarray(0, size)
-    const results = await this.#graph.run(this.#feeds(hidden, row, from, count, blank, blank, new BigInt64Array(2 * count)), [this.#logitsName])
-    return floatsOf(this.#graph.output(results, this.#logitsName, [1, count, this.#vocab]))
   }
 
   /**
@@ -63,7 +57,9 @@ export class Head {
     const most = headRows(this.#vocab)
     for (let from = 0; from < count; from += most) {
       if (!(await this.#compareRows(hidden, row, from, Math.min(most, count - from), reference, scores))) {
-        return scoreAgainst(reference, await this.logits(hidden, row, 0, count), 0)
+        const logits = new Float32Array(count * this.#vocab)
+        await this.logits(hidden, row, 0, logits)
+        return scoreAgainst(reference, logits, 0)
       }
     }
     return scores

@@ -39,14 +39,15 @@ export class Reference {
   readonly weightSums: Float64Array
   readonly logSums: Float64Array
 
-  constructor(logits: Float32Array, vocab: number, targets: Uint32Array) {
+  /** `weights`: where they are to lie. */
+  constructor(logits: Float32Array, vocab: number, targets: Uint32Array, weights = new Float32Array(targets.length * vocab)) {
     const rows = targets.length
     this.vocab = vocab
     this.targets = targets
     this.logits = logits
     this.nll = new Float64Array(rows)
     this.argmax = new Uint32Array(rows)
-    this.weights = new Float32Array(rows * vocab)
+    this.weights = weights
     this.maxima = new Float64Array(rows)
     this.weightSums = new Float64Array(rows)
     this.logSums = new Float64Array(rows)

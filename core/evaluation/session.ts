@@ -65,6 +65,8 @@ export class ModelSession {
   readonly #name: string
   readonly #graph: KvGraph
   readonly #output: string
+  /** Of the reference, used again for every window. */
+  #room = { logits: new Float32Array(), weights: new Float32Array() }
 
   /** Use `openSession`. */
   constructor(name: string, threads: number, body: Graph, head: Head | null, graph: KvGraph, info: Pick<SessionInfo, 'maxPositions' | 'rope' | 'vocab' | 'whole'>) {
@@ -103,14 +105,20 @@ export class ModelSession {
    * Throws LabError INVALID_INPUT (ids or length the model cannot take) or MODEL_UNSUPPORTED (the graph failed).
    */
   async logits(past: Past | null, ids: Uint32Array, from = 0): Promise<Float32Array> {
-    if (this.#head) return this.#head.logits(await this.#hidden(past, ids, 1), 0, from, ids.length - from)
-    return (await this.#wholeLogits(past, ids, 1)).subarray(from * this.info.vocab)
+    const logits = new Float32Array((ids.length - from) * this.info.vocab)
+    await this.#logits(past, ids, from, logits)
+    return logits
   }
 
-  /** The pass that others are scored against: row t of the logits of `ids` after `past` predicts `ids[t + 1]`. Throws as `logits`, and NOT_FINITE. */
+  /**
+   * The pass that others are scored against: row t of the logits of `ids` after `past` predicts `ids[t + 1]`. It lies in the session's own memory:
+   * the next call takes it away. Throws as `logits`, and NOT_FINITE.
+   */
   async reference(past: Past, ids: Uint32Array): Promise<Reference> {
-    const logits = await this.logits(past, ids)
-    return this.#scoring(() => new Reference(logits, this.info.vocab, ids.subarray(1)))
+    const size = (ids.length - 1) * this.info.vocab
+    if (this.#room.logits.length !== size) this.#room = { logits: new Float32Array(size), weights: new Float32Array(size) }
+    await this.#logits(past, ids, 0, this.#room.logits)
+    return this.#scoring(() => new Reference(this.#room.logits, this.info.vocab, ids.subarray(1), this.#room.weights))
   }
 
   /**
@@ -126,7 +134,9 @@ export class ModelSession {
       return scores
     }
     const logits = await this.#wholeLogits(past, ids, batch)
-    for (let row = 0; row < batch; row++) scores.push(await this.#scoring(async () => scoreAgainst(reference, logits, row * ids.length * this.info.vocab)).catch(asResult))
+    const values = floatsOf(logits)
+    for (let row = 0; row < batch; row++) scores.push(await this.#scoring(async () => scoreAgainst(reference, values, row * ids.length * this.info.vocab)).catch(asResult))
+    logits.dispose()
     return scores
   }
 
@@ -144,9 +154,17 @@ export class ModelSession {
     return { data, batch, tokens: ids.length, width }
   }
 
-  async #wholeLogits(past: Past | null, ids: Uint32Array, batch: number): Promise<Float32Array> {
+  /** Logits of one sequence from row `from` on, as many as fill `out`. */
+  async #logits(past: Past | null, ids: Uint32Array, from: number, out: Float32Array): Promise<void> {
+    if (this.#head) return this.#head.logits(await this.#hidden(past, ids, 1), 0, from, out)
+    const logits = await this.#wholeLogits(past, ids, 1)
+    out.set(floatsOf(logits).subarray(from * this.info.vocab, from * this.info.vocab + out.length))
+    logits.dispose()
+  }
+
+  async #wholeLogits(past: Past | null, ids: Uint32Array, batch: number): Promise<Tensor> {
     const results = await this.#body.run(this.#feeds(past, ids, batch), ['logits'])
-    return floatsOf(this.#body.output(results, 'logits', [batch, ids.length, this.info.vocab]))
+    return this.#body.output(results, 'logits', [batch, ids.length, this.info.vocab])
   }
 
   #scoring<T>(work: () => T): T {

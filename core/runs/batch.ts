@@ -1,7 +1,8 @@
 import { LabError } from '#core/contract/errors.ts'
-import { f16Bytes, type KvCache } from '#core/kv/cache.ts'
+import type { KvCache } from '#core/kv/cache.ts'
 import type { Reference } from '#core/evaluation/score.ts'
 import type { ModelSession } from '#core/evaluation/session.ts'
+import { sweepMemory } from './memory.ts'
 
 export type BatchChoice = {
   /** Rows of a pass. */
@@ -10,8 +11,6 @@ export type BatchChoice = {
   readonly aaSize: number
   /** Wall seconds of one row, measured. */
   readonly secondsPerRow: number
-  /** Peak beside the model, estimated from the shapes. */
-  readonly memoryBytes: number
   readonly warnings: string[]
 }
 
@@ -25,22 +24,13 @@ const TIMED_MS = 300
 /** Losses of two batch sizes that differ by more than this, in nats, come from a graph that cannot batch with a past. */
 const SAME_LOSS = 1e-2
 
-/** Bytes a sweep holds beside the model with `batch` rows: reference logits and probabilities, logits and pasts of the rows, two caches. */
-export function sweepMemory(session: ModelSession, contextLength: number, prefixLength: number, batch: number): number {
-  const { layers, kvHeads, headDim, vocab, kvDtype } = session.info
-  const suffix = contextLength - prefixLength
-  const cache = 2 * f16Bytes({ layers, kvHeads, headDim, tokens: prefixLength, dtype: kvDtype })
-  const suffixCache = (cache / prefixLength) * suffix
-  return 8 * suffix * vocab + batch * (4 * suffix * vocab + 2 * cache + suffixCache) + 4 * cache
-}
-
 /**
  * The batch size by measurement on the first window: 1, 2, 4, … while a row gets cheaper, within `budget` bytes and `rows` (the most a
  * pass can use). A given size is checked, not measured against others. A graph that refuses a batch with a past, or scores
  * otherwise in one, runs at 1.
  */
 export async function chooseBatch(session: ModelSession, window: Uint32Array, prefixLength: number, asked: number | 'auto', budget: number, rows: number): Promise<BatchChoice> {
-  const memory = (batch: number): number => sweepMemory(session, window.length, prefixLength, batch)
+  const memory = (batch: number): number => sweepMemory(session.info, window.length, prefixLength, batch)
   if (memory(1) > budget) {
     throw new LabError('INVALID_INPUT', `one row needs about ${Math.ceil(memory(1) / 1e6)} MB beside the model, over the budget of ${Math.floor(budget / 1e6)} MB: raise --memory or shorten --context`)
   }
@@ -77,7 +67,7 @@ export async function chooseBatch(session: ModelSession, window: Uint32Array, pr
     else best = { size, seconds }
   }
   const aaSize = best.size > 1 ? best.size : pair === null ? 1 : 2
-  return { size: best.size, aaSize, secondsPerRow: best.seconds, memoryBytes: memory(Math.max(best.size, aaSize)), warnings }
+  return { size: best.size, aaSize, secondsPerRow: best.seconds, warnings }
 }
 
 /** The least wall seconds of one of `batch` equal rows, scores included, over a few passes, and the losses of the last row. */

@@ -128,7 +128,7 @@ export class Job {
     let done = replayed
     let tokens = 0
     let total = plan.passes
-    let window = -1
+    let running = -1
     let rungs = 0
     let shown = 0
     let synced = began
@@ -136,8 +136,9 @@ export class Job {
       this.#emit(liveState(tally, plan, race, prepared.spec.level))
       for await (const { line, files } of sweep(prepared, tally, race, signal)) {
         for (; rungs < race.decided; rungs++) this.#emit({ type: 'rung', at: now(), windows: race.ends[rungs] ?? 0, dropped: droppedAfter(race, rungs) })
-        if (line.window !== window) {
-          window = line.window
+        const methods = race.methodsOn(line.window).length
+        if (methods !== running) {
+          running = methods
           total = passesInAll(prepared, race)
         }
         for (const { method, window, bytes } of files) if (window === 0 || prepared.spec.keepKv) await this.folder.writeKv(method, window, bytes)

@@ -11,6 +11,7 @@ import { resolvableLnRatio } from '#core/statistics/planner.ts'
 import { LEAST_WINDOWS, rungEnds } from '#core/statistics/race.ts'
 import { chooseBatch, type BatchChoice } from './batch.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import { expectedPeak } from './memory.ts'
 import { openModel } from './open-model.ts'
 import { CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
 import { readTokens } from './token-text.ts'
@@ -61,6 +62,7 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
     const budget = spec.memoryBudget === 'auto' ? Math.floor(totalmem() * MEMORY_SHARE) : spec.memoryBudget
     const batch = await chooseBatch(session, first, spec.prefixLength, fixed?.batch ?? spec.batch, budget, methods.size + 2)
     const warnings = [...batch.warnings]
+    if (session.info.whole !== null) warnings.push(`its graph is run whole and its logits are scored outside it, which is slower and gives the same numbers: ${session.info.whole}`)
     if (windows.length < 20) warnings.push(`only ${windows.length} windows: intervals from fewer than 20 clusters are too narrow, add windows`)
     if (typeof spec.windows === 'number' && windows.length < spec.windows) warnings.push(`the text has ${windows.length} windows, fewer than the ${spec.windows} asked for`)
     const ends = rungEnds(windows.length, spec.rungs)
@@ -78,7 +80,7 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
       scoredTokens: windows.length * scored,
       fingerprint: '',
     }
-    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], ends, shape, batch, session.threads, warnings)
+    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], ends, shape, batch, session.threads, spec.keepKv, warnings)
     return { spec, plan, session, windows, shape, methods, batch }
   } catch (error) {
     await session.release()
@@ -106,6 +108,7 @@ function costs(
   shape: KvShape,
   batch: BatchChoice,
   threads: number,
+  keepKv: boolean,
   warnings: string[],
 ): RunPlan {
   let passes = 0
@@ -115,9 +118,11 @@ function costs(
     passes += list.length
     rows += rowsOf(list)
   }
-  const kvFiles = methods.reduce((sum, method) => sum + (nominalBits(readMethod(method), shape) * f16Bytes(shape)) / 16, 0)
+  const kvFiles = (keepKv ? protocol.windows : 1) * methods.reduce((sum, method) => sum + (nominalBits(readMethod(method), shape) * f16Bytes(shape)) / 16, 0)
   // A recorded score is about 45 characters a token, a line about 60 a tensor; the Parquet file holds 40 bytes a token.
   const scoresBytes = protocol.scoredTokens * (methods.length + (2 * CONTROL_WINDOWS.exact + CONTROL_WINDOWS.wrongCache) / protocol.windows) * 85 + protocol.windows * methods.length * shape.layers * 2 * 60
+  // Still to come: the cache of another window, an uncompressed file, and the scores of all windows (17 bytes a token and method).
+  const memoryBytes = expectedPeak(3 * 2 * f16Bytes(shape) + 17 * protocol.scoredTokens * (methods.length + 4))
   return {
     protocol,
     model,
@@ -130,7 +135,7 @@ function costs(
     batch: batch.size,
     threads,
     resolvableLnRatio: resolvableLnRatio(protocol.scoredTokens),
-    estimate: { memoryBytes: batch.memoryBytes, diskBytes: Math.round(scoresBytes + kvFiles), seconds: rows * batch.secondsPerRow },
+    estimate: { memoryBytes, diskBytes: Math.round(scoresBytes + kvFiles), seconds: rows * batch.secondsPerRow },
     warnings,
   }
 }
