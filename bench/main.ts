@@ -1,17 +1,27 @@
 import { existsSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { benchAgainst } from './against.ts'
 import { benchCodecs } from './codecs.ts'
 import { benchKernels } from './kernels.ts'
 import { benchSweep } from './sweep.ts'
 
 /**
- * `npm run bench [-- kernels|codecs|sweep]`: where the time goes. Figures are of this machine at this moment: compare ratios within one run.
- * The larger model is measured where its folder stands beside the checkout.
+ * `npm run bench [-- kernels|codecs|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours.
+ * Figures are of this machine at this moment: compare ratios within one run. The larger model is measured where its folder stands beside the checkout.
  */
 const LARGE_MODEL = '../shared/models/SmolLM2-135M-Instruct'
 const LARGE_TEXT = '../shared/data/wikitext-2-raw-v1/wiki.test.raw'
 
-const wanted = process.argv.slice(2)
-const runs = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    against: { type: 'string' },
+    windows: { type: 'string', default: '4' },
+    peers: { type: 'string', default: 'node_modules/.cache/kvlab-peers' },
+    out: { type: 'string', default: 'bench/results' },
+  },
+})
+const runs = (name: string): boolean => (positionals.length === 0 ? values.against === undefined : positionals.includes(name))
 
 if (runs('kernels')) benchKernels()
 if (runs('codecs')) benchCodecs()
@@ -20,3 +30,4 @@ if (runs('sweep')) {
   if (existsSync(LARGE_MODEL)) await benchSweep({ model: LARGE_MODEL, data: existsSync(LARGE_TEXT) ? LARGE_TEXT : 'demo', contextLength: 512, prefixLength: 256, windows: 4 })
   else console.log(`sweep of the larger model left out: ${LARGE_MODEL} is not there`)
 }
+if (values.against !== undefined) await benchAgainst({ against: values.against, windows: Number(values.windows), peers: values.peers, out: values.out })

@@ -45,7 +45,7 @@ export function sampleResult(trials: Trial[], change: Partial<RunResult> = {}): 
     trials,
     racing: null,
     warnings: [],
-    timing: { totalSeconds: 10, inferenceSeconds: 8, encodeSeconds: 1, decodeSeconds: 0.5, scoreSeconds: 0.4, otherSeconds: 0.1, controlSeconds: 0.6 },
+    timing: { totalSeconds: 10, inferenceSeconds: 8, encodeSeconds: 1, decodeSeconds: 0.5, scoreSeconds: 0.4, writeSeconds: 0.02, otherSeconds: 0.08, controlSeconds: 0.6 },
     ...change,
   }
 }

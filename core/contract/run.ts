@@ -184,7 +184,7 @@ export type RunResult = {
   racing: Racing | null
   warnings: string[]
   /** Wall seconds by what they were spent on; `controlSeconds` are part of the others: the controls' share of the passes they were in. */
-  timing: { totalSeconds: number; inferenceSeconds: number; encodeSeconds: number; decodeSeconds: number; scoreSeconds: number; otherSeconds: number; controlSeconds: number }
+  timing: { totalSeconds: number; inferenceSeconds: number; encodeSeconds: number; decodeSeconds: number; scoreSeconds: number; writeSeconds: number; otherSeconds: number; controlSeconds: number }
 }
 
 /** What a sweep will do, before it does it. Seconds and bytes are estimates and say so; `memoryBytes`: the engine process at its fullest, the model included. */

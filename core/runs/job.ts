@@ -132,6 +132,7 @@ export class Job {
     let rungs = 0
     let shown = 0
     let synced = began
+    let writing = 0
     try {
       this.#emit(liveState(tally, plan, race, prepared.spec.level))
       for await (const { line, files } of sweep(prepared, tally, race, signal)) {
@@ -141,21 +142,24 @@ export class Job {
           running = methods
           total = passesInAll(prepared, race)
         }
+        const seconds = { ...line.seconds, write: writing, total: line.seconds.total + writing }
+        const writeBegan = performance.now()
         for (const { method, window, bytes } of files) if (window === 0 || prepared.spec.keepKv) await this.folder.writeKv(method, window, bytes)
-        journal.append(line)
-        tally.add(line)
-        done++
+        journal.append({ ...line, seconds })
+        if (writeBegan - synced > SYNC_EVERY) {
+          synced = writeBegan
+          journal.sync()
+        }
         const time = performance.now()
+        writing = (time - writeBegan) / 1000
+        tally.add({ ...line, seconds })
+        done++
         const perPass = (time - began) / (done - replayed)
         tokens += line.records.filter(({ kind }) => kind === 'cell').length * tally.reference.tokensPerWindow
         this.#emit({ type: 'progress', phase: 'measuring', done, total, secondsLeft: (Math.max(0, total - done) * perPass) / 1000, tokensPerSecond: tokens / ((time - began) / 1000) })
         if (time - shown > LIVE_EVERY) {
           shown = time
           this.#emit(liveState(tally, plan, race, prepared.spec.level))
-        }
-        if (time - synced > SYNC_EVERY) {
-          synced = time
-          journal.sync()
         }
       }
       journal.sync()

@@ -9,7 +9,7 @@ const line = (window: number, pass = 0): JournalLine => ({
   window,
   pass,
   records: [{ kind: 'reference', nll: [0.1 + window, Math.PI * window, 1 / 3] }],
-  seconds: { inference: 1, encode: 0, decode: 0, score: 0, total: 1 },
+  seconds: { inference: 1, encode: 0, decode: 0, score: 0, write: 0, total: 1 },
 })
 
 describe('Journal', () => {

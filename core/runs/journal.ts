@@ -25,8 +25,8 @@ export type ReferenceRecord = { kind: 'reference'; nll: number[] }
 export type FailureRecord = { kind: 'failure'; method: string; reason: LabErrorJson }
 export type JournalRecord = CellRecord | ControlRecord | ReferenceRecord | FailureRecord
 
-/** Seconds spent since the line before, by what they were spent on. */
-export type Seconds = { inference: number; encode: number; decode: number; score: number; total: number }
+/** Seconds spent since the line before, by what they were spent on; `write`: on bringing what came before this line to the disk. */
+export type Seconds = { inference: number; encode: number; decode: number; score: number; write: number; total: number }
 
 /** One forward pass and all that came of it: the unit that `kill -9` can cost. */
 export type JournalLine = { window: number; pass: number; records: JournalRecord[]; seconds: Seconds }

@@ -43,7 +43,7 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
   const race = new Race(spec, plan, tally)
   const context: TrialContext = { tally, spec, plan, controls, withheld, bootstrap, drops: race.drops(), over: status === 'done' }
   const trials = withFront(plan.methods.map((method) => trialOf(method, context)), context)
-  const { inference, encode, decode, score, total } = tally.seconds
+  const { inference, encode, decode, score, write, total } = tally.seconds
   return {
     schema: 'kvlab.run/1',
     id,
@@ -68,7 +68,8 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
       encodeSeconds: encode,
       decodeSeconds: decode,
       scoreSeconds: score,
-      otherSeconds: Math.max(0, total - inference - encode - decode - score),
+      writeSeconds: write,
+      otherSeconds: Math.max(0, total - inference - encode - decode - score - write),
       controlSeconds: tally.controlSeconds,
     },
   }

@@ -6,7 +6,7 @@ import type { WindowScores } from './journal.ts'
 
 const [PREFIX, CONTEXT] = [4, 10]
 const TOKENS = CONTEXT - PREFIX - 1
-const SECONDS = { inference: 0, encode: 0, decode: 0, score: 0, total: 0 }
+const SECONDS = { inference: 0, encode: 0, decode: 0, score: 0, write: 0, total: 0 }
 const BYTES = { encoded: 1, header: 1, streams: {} }
 
 /** Doubles that only a lossless file keeps. */

@@ -200,7 +200,7 @@ class WindowWorker {
 }
 
 function noSeconds(): Seconds {
-  return { inference: 0, encode: 0, decode: 0, score: 0, total: 0 }
+  return { inference: 0, encode: 0, decode: 0, score: 0, write: 0, total: 0 }
 }
 
 function plain(scores: TokenScores): WindowScores {

@@ -114,7 +114,7 @@ export class Tally {
   readonly reference: ScoreTable
   readonly methods: ReadonlyMap<string, MethodTally>
   readonly controls: ReadonlyMap<ControlName, ControlTally>
-  readonly seconds: Seconds = { inference: 0, encode: 0, decode: 0, score: 0, total: 0 }
+  readonly seconds: Seconds = { inference: 0, encode: 0, decode: 0, score: 0, write: 0, total: 0 }
   /** Wall seconds of the controls' rows: their share of the passes they were in. */
   controlSeconds = 0
   /** Passes recorded of each window. */
