@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { benchCodecs } from './codecs.ts'
 import { benchKernels } from './kernels.ts'
+import { benchLogits } from './logits.ts'
 import { benchSweep } from './sweep.ts'
 
 /**
@@ -13,7 +14,10 @@ const LARGE_TEXT = '../shared/data/wikitext-2-raw-v1/wiki.test.raw'
 const wanted = process.argv.slice(2)
 const runs = (name: string): boolean => wanted.length === 0 || wanted.includes(name)
 
-if (runs('kernels')) benchKernels()
+if (runs('kernels')) {
+  benchKernels()
+  benchLogits()
+}
 if (runs('codecs')) benchCodecs()
 if (runs('sweep')) {
   await benchSweep({ model: 'demo', data: 'demo', contextLength: 64, prefixLength: 32, windows: 100 })

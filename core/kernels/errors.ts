@@ -1,7 +1,8 @@
 import type { ErrorTotals } from './kernels.ts'
+import { laneTotal } from './logits.ts'
 
 /** Lanes that values go to in turn, each summed for itself. */
-export const LANES = 4
+const LANES = 4
 const SUMS = 5
 
 /** Sums of every lane, [5][4]: squares of the originals, of the restored, products, squares of the errors; the largest error. */
@@ -25,9 +26,8 @@ export function errorTotals(original: Float32Array, restored: Float32Array): Err
   return totalsOf(lanes)
 }
 
-/** What all lanes make together: (first + second) + (third + fourth). */
+/** What the lanes make together. */
 export function totalsOf(sums: Float64Array): ErrorTotals {
-  const of = (sum: number): number => sums[sum * LANES]! + sums[sum * LANES + 1]! + (sums[sum * LANES + 2]! + sums[sum * LANES + 3]!)
   const most = Math.max(...sums.subarray(4 * LANES, SUMS * LANES))
-  return { original: of(0), restored: of(1), product: of(2), error: of(3), maxError: most }
+  return { original: laneTotal(sums, 0), restored: laneTotal(sums, 1), product: laneTotal(sums, 2), error: laneTotal(sums, 3), maxError: most }
 }

@@ -43,7 +43,16 @@ export type Kernels = {
   hadamard(values: Float32Array): void
   /** Sums in F64 over both arrays, of one length. Value i goes to lane i % 4; lanes are summed for themselves, then (0 + 1) + (2 + 3). */
   errorTotals(original: Float32Array, restored: Float32Array): ErrorTotals
+  /** Largest value of a row of logits, of one or more, 0 without a sign; NaN where one is not finite. */
+  largestLogit(row: Float32Array): number
+  /** Σ e^(z - shift), in F64 and in lanes as errorTotals, for a `shift` that is the largest of the finite z. */
+  sumExps(row: Float32Array, shift: number): number
+  /** As sumExps, of two rows of one length, each with its own largest value as its shift. */
+  compareRows(row: Float32Array, shift: number, known: Float32Array, knownShift: number): RowSums
 }
+
+/** Σ e^(z - shift) and Σ e^(known - knownShift) (known - z). */
+export type RowSums = { readonly sum: number; readonly cross: number }
 
 /** Σ x², Σ x'², Σ x x', Σ (x - x')² and the largest |x - x'|; not finite, but for maxError, where a value is not. */
 export type ErrorTotals = { readonly original: number; readonly restored: number; readonly product: number; readonly error: number; readonly maxError: number }

@@ -5,6 +5,7 @@ import { decodeFloats, encodeFloats } from './floats.ts'
 import { dequantizeGroups, quantizeGroups } from './groups.ts'
 import { hadamard } from './hadamard.ts'
 import type { Kernels } from './kernels.ts'
+import { compareRows, largestLogit, sumExps } from './logits.ts'
 
 /** The kernels in TypeScript: what the others are held against, and what runs where there is no SIMD. */
 export const typescriptKernels: Kernels = {
@@ -18,4 +19,7 @@ export const typescriptKernels: Kernels = {
   firstNonFinite,
   hadamard,
   errorTotals,
+  largestLogit,
+  sumExps,
+  compareRows,
 }

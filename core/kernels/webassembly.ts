@@ -2,6 +2,7 @@ import { base64 } from './assembly/index.ts?assembly'
 import { BLOCK, blockBytes } from './blocks.ts'
 import { totalsOf } from './errors.ts'
 import type { BlockFormat, FloatCodes, Kernels, SmallFloat } from './kernels.ts'
+import { addComparison, addExps, laneTotal, rowSums } from './logits.ts'
 import { typescriptKernels } from './typescript.ts'
 
 /** What assembly/index.ts exports: places and sizes of the tile in its memory, and a kernel for each of ours. Flags are 0 or 1. */
@@ -26,6 +27,9 @@ type Exports = {
   allFinite(count: number): number
   hadamard(count: number): void
   addErrors(count: number): void
+  largestLogit(count: number): number
+  addExps(count: number, shift: number): void
+  addComparison(count: number, shift: number, knownShift: number): void
 }
 type Place = { readonly value: number }
 type Converter = (count: number) => number
@@ -159,6 +163,40 @@ export function webAssemblyKernels(): Kernels | null {
         wasm.addErrors(part.length)
       }
       return totalsOf(tileSums)
+    },
+
+    largestLogit(row) {
+      let most = -Infinity
+      for (let from = 0; from < row.length; from += tile) {
+        const part = row.subarray(from, from + tile)
+        tileValues.set(part)
+        most = Math.max(most, wasm.largestLogit(part.length))
+      }
+      return most + 0
+    },
+
+    sumExps(row, shift) {
+      tileSums.fill(0)
+      for (let from = 0; from < row.length; from += tile) {
+        const part = row.subarray(from, from + tile)
+        tileValues.set(part)
+        wasm.addExps(part.length & ~3, shift)
+        addExps(tileSums, part.subarray(part.length & ~3), shift)
+      }
+      return laneTotal(tileSums, 0)
+    },
+
+    compareRows(row, shift, known, knownShift) {
+      tileSums.fill(0)
+      for (let from = 0; from < row.length; from += tile) {
+        const part = row.subarray(from, from + tile)
+        tileValues.set(part)
+        const knownPart = known.subarray(from, from + tile)
+        tileRestored.set(knownPart)
+        wasm.addComparison(part.length & ~3, shift, knownShift)
+        addComparison(tileSums, part.subarray(part.length & ~3), shift, knownPart.subarray(part.length & ~3), knownShift)
+      }
+      return rowSums(tileSums)
     },
   }
 }
