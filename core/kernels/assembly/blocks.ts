@@ -41,10 +41,10 @@ function findSpans(blocks: i32, affine: bool): bool {
       store<f32>(stepsAt + at, abs(most - least))
       store<f32>(offsetsAt + at, least === 0 ? firstOf(from, 0) : least)
     } else {
-      let signed = most
-      if (most < -least) signed = least
-      else if (most === -least) signed = most === 0 ? 0 : firstOf(from, most)
-      store<f32>(stepsAt + at, signed)
+      // By a mask: a branch on which of two random magnitudes is larger is guessed wrong half the time.
+      const negative = -i32(most < -least)
+      store<i32>(stepsAt + at, (reinterpret<i32>(least) & negative) | (reinterpret<i32>(most) & ~negative))
+      if (most === -least) store<f32>(stepsAt + at, most === 0 ? 0 : firstOf(from, most))
       store<f32>(offsetsAt + at, 0)
     }
   }
