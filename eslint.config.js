@@ -28,7 +28,7 @@ const outerBlocks = Object.entries(OUTER_ROOMS).map(([room, { rooms, node }]) =>
 })
 
 export default tseslint.config(
-  { ignores: ['out/', 'node_modules/', 'coverage/', 'test/golden/', 'core/onnx/onnx_pb.ts'] },
+  { ignores: ['out/', 'node_modules/', 'coverage/', 'test/golden/', 'core/onnx/onnx_pb.ts', 'core/kernels/assembly/'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],
@@ -46,7 +46,7 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['core/quantizers/**/*.ts', 'core/transforms/**/*.ts', 'core/bytes/float*.ts', 'core/evaluation/score*.ts', 'core/statistics/**/*.ts', 'core/kv/metrics.ts', 'core/codecs/entropy.ts', '**/*.test.ts'], rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
+  { files: ['core/kernels/**/*.ts', 'core/quantizers/**/*.ts', 'core/transforms/**/*.ts', 'core/bytes/float*.ts', 'core/evaluation/score*.ts', 'core/statistics/**/*.ts', 'core/kv/metrics.ts', 'core/codecs/entropy.ts', '**/*.test.ts'], rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
   { files: ['*.config.ts', 'core/evaluation/no-sharp.ts'], rules: { 'no-restricted-syntax': 'off' } },
   ...roomBlocks,
   ...outerBlocks,

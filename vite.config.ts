@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { assembly } from './scripts/assembly.ts'
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -9,6 +10,7 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
  * and onnxruntime-web drops out; native packages stay external.
  */
 export default defineConfig({
+  plugins: [assembly()],
   resolve: { alias: { sharp: at('./core/evaluation/no-sharp.ts') } },
   ssr: { noExternal: ['@huggingface/transformers', '@huggingface/tokenizers', '@huggingface/jinja'], target: 'node' },
   build: {

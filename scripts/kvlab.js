@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const out = join(root, 'out')
 const builds = join(out, 'builds')
-const SOURCES = ['core', 'bench', 'vite.config.ts', 'package.json', 'package-lock.json']
+const SOURCES = ['core', 'bench', 'scripts/assembly.ts', 'vite.config.ts', 'package.json', 'package-lock.json']
 /** Its time is that at which its build began. */
 const PROGRAM = join(out, 'cli.js')
 /** Older builds are removed; a program that still runs from one has long loaded what it needs. */

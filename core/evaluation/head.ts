@@ -18,12 +18,18 @@ export function headRows(vocab: number): number {
 /** The LM head of a split model: logits of hidden states, or their scores against a reference without the logits ever leaving it. */
 export class Head {
   readonly #graph: Graph
+  readonly #weigh: Graph
   readonly #vocab: number
   readonly #input: string
   readonly #logitsName: string
+  /** Of this reference are the weights, in the same memory for every window. */
+  #weighed: Reference | null = null
+  #weights = new Float32Array()
 
-  constructor(graph: Graph, vocab: number) {
+  /** `weigh`: the graph of `weightsModel`. */
+  constructor(graph: Graph, weigh: Graph, vocab: number) {
     this.#graph = graph
+    this.#weigh = weigh
     this.#vocab = vocab
     const known: readonly string[] = Object.values(METRIC_INPUTS)
     const input = graph.inputs.find(({ name }) => !known.includes(name))
@@ -55,6 +61,8 @@ export class Head {
     const count = reference.targets.length
     const scores = { nll: new Float64Array(count), kl: new Float64Array(count), agree: new Uint8Array(count) }
     const most = headRows(this.#vocab)
+    if (this.#weighed !== reference) await this.#weighAll(reference)
+    this.#weighed = reference
     for (let from = 0; from < count; from += most) {
       if (!(await this.#compareRows(hidden, row, from, Math.min(most, count - from), reference, scores))) {
         const logits = new Float32Array(count * this.#vocab)
@@ -73,7 +81,7 @@ export class Head {
       picks[2 * t + 1] = BigInt(reference.argmax[from + t] ?? 0)
     }
     const part = (values: Float32Array): Float32Array => values.subarray(from * vocab, (from + count) * vocab)
-    const feeds = this.#feeds(hidden, row, from, count, part(reference.logits), part(reference.weights), picks)
+    const feeds = this.#feeds(hidden, row, from, count, part(reference.logits), part(this.#weights), picks)
     const results = await this.#graph.run(feeds, Object.values(METRIC_OUTPUTS))
     const runs = vocab / metricRun(vocab)
     const take = (name: string, width: number): Float32Array => floatsOf(this.#graph.output(results, name, [1, count, width]))
@@ -82,24 +90,43 @@ export class Head {
     const excess = take(METRIC_OUTPUTS.excess, runs)
     const shift = take(METRIC_OUTPUTS.shift, runs)
     for (let t = 0; t < count; t++) {
-      const weightSum = reference.weightSums[from + t] ?? NaN
+      const weightSum = reference.sums[from + t] ?? NaN
       const growth = Math.log1p(sum(excess, t * runs, runs) / weightSum)
       const shifted = sum(shift, t * runs, runs) / weightSum
       if (!Number.isFinite(growth - shifted)) return false
-      scores.nll[from + t] = (reference.maxima[from + t] ?? NaN) + (reference.logSums[from + t] ?? NaN) + growth - (picked[2 * t] ?? NaN)
+      scores.nll[from + t] = (reference.maxima[from + t] ?? NaN) + Math.log(weightSum) + growth - (picked[2 * t] ?? NaN)
       scores.kl[from + t] = growth - shifted
       scores.agree[from + t] = (picked[2 * t + 1] ?? NaN) >= (max[t] ?? NaN) ? 1 : 0
     }
     return true
   }
 
-  release(): Promise<void> {
-    return this.#graph.release()
+  /** Weights of the reference's rows, once for all that are compared with it. */
+  async #weighAll({ targets, logits, maxima }: Reference): Promise<void> {
+    const vocab = this.#vocab
+    const count = targets.length
+    const most = headRows(vocab)
+    if (this.#weights.length !== count * vocab) this.#weights = new Float32Array(count * vocab)
+    for (let from = 0; from < count; from += most) {
+      const rows = Math.min(most, count - from)
+      const results = await this.#weigh.run(
+        { logits: this.#weigh.floats(logits.subarray(from * vocab, (from + rows) * vocab), [rows, vocab]), maxima: this.#weigh.floats(Float32Array.from(maxima.subarray(from, from + rows)), [rows, 1]) },
+        ['weights'],
+      )
+      const weights = this.#weigh.output(results, 'weights', [rows, vocab])
+      this.#weights.set(floatsOf(weights), from * vocab)
+      weights.dispose()
+    }
+  }
+
+  async release(): Promise<void> {
+    await this.#graph.release()
+    await this.#weigh.release()
   }
 
   /** Seconds spent inside ONNX Runtime. */
   get seconds(): number {
-    return this.#graph.seconds
+    return this.#graph.seconds + this.#weigh.seconds
   }
 
   #feeds({ data, tokens, width }: HiddenStates, row: number, from: number, count: number, logits: Float32Array, weights: Float32Array, picks: BigInt64Array): Feeds {

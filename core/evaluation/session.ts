@@ -5,6 +5,7 @@ import type { KvCache, KvShape } from '#core/kv/cache.ts'
 import type { ModelFolder } from '#core/library/models.ts'
 import { loadConfig, type ModelConfig } from './config.ts'
 import type { Refusal } from '#core/onnx/head.ts'
+import { weightsModel } from '#core/onnx/metrics.ts'
 import { readGraph, type KvGraph } from '#core/onnx/kv-graph.ts'
 import { floatsOf, Head, type HiddenStates } from './head.ts'
 import { Past } from './past.ts'
@@ -43,11 +44,13 @@ async function openParts(model: ModelFolder, config: ModelConfig, threads: numbe
     open.push(body)
     const head = 'reason' in split ? null : await openGraph(split.head, threads)
     if (head) open.push(head)
+    const weigh = head && (await openGraph({ name: 'the weights of a reference', bytes: Buffer.concat(weightsModel()), folder: '.' }, threads))
+    if (weigh) open.push(weigh)
     const graph = readGraph(model.onnxPath, body.inputs, [...(head?.outputs ?? []), ...body.outputs])
     const vocab = graph.vocab ?? config.vocab
     if (vocab === null) throw new LabError('MODEL_UNSUPPORTED', `${model.onnxPath} does not say how many tokens its vocabulary has, nor does config.json`)
     const info = { maxPositions: config.maxPositions, rope: config.rope, vocab, whole: 'reason' in split ? split.reason : null }
-    return new ModelSession(model.name, threads, body, head && new Head(head, vocab), graph, info)
+    return new ModelSession(model.name, threads, body, head && weigh && new Head(head, weigh, vocab), graph, info)
   } catch (error) {
     for (const part of open) await part.release()
     throw error
@@ -65,8 +68,8 @@ export class ModelSession {
   readonly #name: string
   readonly #graph: KvGraph
   readonly #output: string
-  /** Of the reference, used again for every window. */
-  #room = { logits: new Float32Array(), weights: new Float32Array() }
+  /** The reference's logits, in the same memory for every window. */
+  #reference = new Float32Array()
 
   /** Use `openSession`. */
   constructor(name: string, threads: number, body: Graph, head: Head | null, graph: KvGraph, info: Pick<SessionInfo, 'maxPositions' | 'rope' | 'vocab' | 'whole'>) {
@@ -116,9 +119,9 @@ export class ModelSession {
    */
   async reference(past: Past, ids: Uint32Array): Promise<Reference> {
     const size = (ids.length - 1) * this.info.vocab
-    if (this.#room.logits.length !== size) this.#room = { logits: new Float32Array(size), weights: new Float32Array(size) }
-    await this.#logits(past, ids, 0, this.#room.logits)
-    return this.#scoring(() => new Reference(this.#room.logits, this.info.vocab, ids.subarray(1), this.#room.weights))
+    if (this.#reference.length !== size) this.#reference = new Float32Array(size)
+    await this.#logits(past, ids, 0, this.#reference)
+    return this.#scoring(() => new Reference(this.#reference, this.info.vocab, ids.subarray(1)))
   }
 
   /**

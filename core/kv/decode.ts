@@ -1,12 +1,12 @@
 import { decodeStream } from '#core/codecs/stream.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
+import { kernels } from '#core/kernels/index.ts'
 import type { StreamArray } from '#core/quantizers/quantizer.ts'
 import { type KvArrays, type KvShape, layerValues } from './cache.ts'
 import { checkArrays } from './encode.ts'
 import { type KvHeader, malformedKv, openKv, storedBytes } from './file-header.ts'
 import type { KvAbout } from './file-metadata.ts'
-import { firstNonFinite } from './finite.ts'
 import { layerScratch, layersOf, scatter } from './keep.ts'
 import { elementsOf, type KvPart, layerStreams } from './layout.ts'
 
@@ -36,9 +36,10 @@ function decodePart(part: KvPart, { shape, method, dataStart }: KvHeader, stacke
   for (const [index, layer] of layersOf(part, method.keep, shape.layers).entries()) {
     const target = arrays[side][layer] ?? new Float32Array()
     const values = length === target.length ? target : layerScratch(length)
-    part.quantizer.decode(layerStreams(part, stacked, index), block, part.params, values)
+    let finite = part.quantizer.decode(layerStreams(part, stacked, index), block, part.params, values)
     for (const { inverse } of inverses) inverse(values, block)
-    if (firstNonFinite(values) >= 0) throw malformedKv('NotFinite', dataStart, `layer ${layer}, ${side} decodes to a NaN or an infinity`)
+    if (inverses.length > 0) finite &&= kernels.firstNonFinite(values) < 0
+    if (!finite) throw malformedKv('NotFinite', dataStart, `layer ${layer}, ${side} decodes to a NaN or an infinity`)
     if (values !== target) scatter(values, part, target)
   }
 }

@@ -3,12 +3,12 @@ import { decodeStream, encodeStream, type StreamRecord } from '#core/codecs/stre
 import type { KeepSpec, Method } from '#core/contract/method.ts'
 import type { StreamBytes } from '#core/contract/run.ts'
 import { LabError } from '#core/contract/errors.ts'
+import { kernels } from '#core/kernels/index.ts'
 import type { StreamArray } from '#core/quantizers/quantizer.ts'
 import { inFileOrder, serialize, type TensorData } from '#core/safetensors/write.ts'
 import { type KvArrays, type KvCache, type KvShape, layerValues, SIDES } from './cache.ts'
 import { checkAbout, checkShape, type KvAbout, kvMetadata } from './file-metadata.ts'
 import { sealHeader } from './file-header.ts'
-import { firstNonFinite } from './finite.ts'
 import { gather, layerScratch, layersOf } from './keep.ts'
 import { elementsOf, type KvPart, type KvStream, layerStreams } from './layout.ts'
 import { writeMethod } from './methods.ts'
@@ -72,13 +72,20 @@ function encodePart(cache: KvCache, part: KvPart, keep: KeepSpec, stacked: Reado
   const { block, side, transforms } = part
   for (const [index, layer] of layersOf(part, keep, cache.shape.layers).entries()) {
     const values = partValues(cache[side][layer] ?? new Float32Array(), part)
-    refuseNonFinite(values, part, layer)
-    for (const { forward } of transforms) forward(values, block)
-    if (transforms.length > 0 && firstNonFinite(values) >= 0) {
+    const transformed = transforms.length > 0
+    if (transformed) {
+      const at = kernels.firstNonFinite(values)
+      if (at >= 0) throw nonFinite(values, at, part, layer)
+      for (const { forward } of transforms) forward(values, block)
+    }
+    try {
+      part.quantizer.encode(values, block, part.params, layerStreams(part, stacked, index))
+    } catch (error) {
+      if (!(error instanceof LabError) || error.code !== 'NOT_FINITE') throw error
+      if (!transformed) throw nonFinite(values, kernels.firstNonFinite(values), part, layer)
       const text = `layer ${layer}, ${side}: a transform makes values too large for F32: use this method without transforms`
       throw new LabError('OUT_OF_RANGE', text, { side, layer })
     }
-    part.quantizer.encode(values, block, part.params, layerStreams(part, stacked, index))
   }
 }
 
@@ -92,15 +99,14 @@ function partValues(layer: Float32Array, part: KvPart): Float32Array {
   return values
 }
 
-function refuseNonFinite(values: Float32Array, { side, from, block }: KvPart, layer: number): void {
-  const at = firstNonFinite(values)
-  if (at < 0) return
+/** The error of the NaN or infinity at an index of a part's values. */
+function nonFinite(values: Float32Array, at: number, { side, from, block }: KvPart, layer: number): LabError {
   const row = Math.floor(at / block.headDim)
   const head = Math.floor(row / block.tokens)
   const token = from + (row % block.tokens)
   const value = String(values[at])
   const text = `the cache holds ${value} in layer ${layer}, ${side}, head ${head}, token ${token}: check the model and the file that it came from`
-  throw new LabError('NOT_FINITE', text, { side, layer, head, token, value })
+  return new LabError('NOT_FINITE', text, { side, layer, head, token, value })
 }
 
 /** Streams begin at multiples of this, so that any of their dtypes may lie there. */

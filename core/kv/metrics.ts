@@ -1,6 +1,7 @@
 import { LabError } from '#core/contract/errors.ts'
 import type { TensorMetrics } from '#core/contract/files.ts'
 import type { TensorError } from '#core/contract/run.ts'
+import { kernels } from '#core/kernels/index.ts'
 
 /** Errors of restored values: RMSE and the largest error in the values' unit, SNR in dB, cosine of the two as vectors. */
 export type ErrorMetrics = Pick<TensorError, 'rmse' | 'nrmse' | 'snrDb' | 'cosine' | 'maxError'>
@@ -18,30 +19,15 @@ export class ErrorSums {
   add(original: Float32Array, restored: Float32Array): void {
     const count = original.length
     if (restored.length !== count) throw new LabError('INVALID_INPUT', `${count} values cannot be compared with ${restored.length}`)
-    let originalSum = 0
-    let restoredSum = 0
-    let productSum = 0
-    let errorSum = 0
-    let maxError = 0
-    for (let i = 0; i < count; i++) {
-      const before = original[i] ?? 0
-      const after = restored[i] ?? 0
-      const error = before - after
-      originalSum += before * before
-      restoredSum += after * after
-      productSum += before * after
-      errorSum += error * error
-      const magnitude = Math.abs(error)
-      if (magnitude > maxError) maxError = magnitude
-    }
+    const totals = kernels.errorTotals(original, restored)
     // Squares of F32 cannot overflow float64: only a NaN or an infinity on either side, or on both, makes this sum one.
-    if (!Number.isFinite(errorSum)) throw new LabError('NOT_FINITE', 'a NaN or an infinity among the values: no error can be measured')
+    if (!Number.isFinite(totals.error)) throw new LabError('NOT_FINITE', 'a NaN or an infinity among the values: no error can be measured')
     this.#count += count
-    this.#original += originalSum
-    this.#restored += restoredSum
-    this.#product += productSum
-    this.#error += errorSum
-    this.#maxError = Math.max(this.#maxError, maxError)
+    this.#original += totals.original
+    this.#restored += totals.restored
+    this.#product += totals.product
+    this.#error += totals.error
+    this.#maxError = Math.max(this.#maxError, totals.maxError)
   }
 
   /** Adds what `other` has seen. */

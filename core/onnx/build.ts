@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
-import { AttributeProtoSchema, NodeProtoSchema, ValueInfoProtoSchema, type NodeProto, type ValueInfoProto } from './onnx_pb.ts'
+import type { OnnxModel } from './model.ts'
+import { AttributeProtoSchema, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdSchema, ValueInfoProtoSchema, type NodeProto, type ValueInfoProto } from './onnx_pb.ts'
 
 /** AttributeProto.AttributeType. */
 const INT = 2
@@ -19,4 +20,14 @@ export function node(opType: string, input: readonly string[], output: string, a
 export function value(name: string, type: keyof typeof NUMBERS, shape: readonly (number | string)[]): ValueInfoProto {
   const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: BigInt(size) } : { dimParam: `kvlab_${size}` }))
   return create(ValueInfoProtoSchema, { name, type: { tensorType: { elemType: NUMBERS[type], shape: { dim } } } })
+}
+
+/** IR version and operator set of graphs that are not a model's own: old enough for every ONNX Runtime of these years. */
+const IR_VERSION = 8n
+const OPSET = 17n
+
+/** A model of its own. */
+export function newModel(nodes: NodeProto[], initializer: Uint8Array[], input: ValueInfoProto[], output: ValueInfoProto[]): OnnxModel {
+  const graph = create(GraphProtoSchema, { name: 'kvlab', node: nodes, initializer, input, output })
+  return Object.assign(create(ModelProtoSchema, { irVersion: IR_VERSION, opsetImport: [create(OperatorSetIdSchema, { version: OPSET })] }), { graph })
 }

@@ -1,5 +1,5 @@
-import { node, value } from './build.ts'
-import { constant, elementType, opsetOf, withGraph, type OnnxModel } from './model.ts'
+import { newModel, node, value } from './build.ts'
+import { constant, elementType, opsetOf, withGraph, writeModel, type OnnxModel } from './model.ts'
 import type { NodeProto } from './onnx_pb.ts'
 import type { Refusal } from './head.ts'
 
@@ -69,4 +69,13 @@ export function withMetrics(head: OnnxModel, vocab: number): OnnxModel | Refusal
     input: [...head.graph.input, value(METRIC_INPUTS.logits, 'F32', row(vocab)), value(METRIC_INPUTS.weights, 'F32', row(vocab)), value(METRIC_INPUTS.picks, 'I64', row(2))],
     output: [...head.graph.output, ...(type === 'F16' ? [value(WIDE_LOGITS, 'F32', row(vocab))] : []), value(METRIC_OUTPUTS.max, 'F32', row(1)), value(METRIC_OUTPUTS.picked, 'F32', row(2)), value(METRIC_OUTPUTS.excess, 'F32', row(vocab / run)), value(METRIC_OUTPUTS.shift, 'F32', row(vocab / run))],
   })
+}
+
+/**
+ * The graph that makes a reference's weights e^(logit - maximum), of `logits` F32 [rows, vocab] and `maxima` F32 [rows, 1]; a model of its own, because they are
+ * needed once a window and a graph computes all it has at every run.
+ */
+export function weightsModel(): Uint8Array[] {
+  const nodes = [node('Sub', ['logits', 'maxima'], 'differences'), node('Exp', ['differences'], 'weights')]
+  return writeModel(newModel(nodes, [], [value('logits', 'F32', ['rows', 'vocab']), value('maxima', 'F32', ['rows', 1])], [value('weights', 'F32', ['rows', 'vocab'])]))
 }

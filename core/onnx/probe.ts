@@ -1,7 +1,5 @@
-import { create } from '@bufbuild/protobuf'
-import { node, value } from './build.ts'
+import { newModel, node, value } from './build.ts'
 import { constant, writeModel } from './model.ts'
-import { GraphProtoSchema, ModelProtoSchema, OperatorSetIdSchema } from './onnx_pb.ts'
 
 /** Shape of the probe: the rows of a short window, the width of a small model. */
 export const PROBE = { rows: 64, width: 768, layers: 4 } as const
@@ -14,13 +12,5 @@ export function probeModel(): Uint8Array[] {
     node('MatMul', [layer === 0 ? 'x' : `bounded.${layer - 1}`, 'weight'], `product.${layer}`),
     node('Tanh', [`product.${layer}`], `bounded.${layer}`),
   ]).flat()
-  const graph = create(GraphProtoSchema, {
-    name: 'probe',
-    node: nodes,
-    initializer: [constant('weight', 'F32', [width, width], weights)],
-    input: [value('x', 'F32', [rows, width])],
-    output: [value(`bounded.${layers - 1}`, 'F32', [rows, width])],
-  })
-  const model = create(ModelProtoSchema, { irVersion: 8n, graph, opsetImport: [create(OperatorSetIdSchema, { version: 17n })] })
-  return writeModel(Object.assign(model, { graph }))
+  return writeModel(newModel(nodes, [constant('weight', 'F32', [width, width], weights)], [value('x', 'F32', [rows, width])], [value(`bounded.${layers - 1}`, 'F32', [rows, width])]))
 }

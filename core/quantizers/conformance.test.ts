@@ -65,7 +65,7 @@ function roundTrip(quantizer: Quantizer, values: Float32Array, shape: BlockShape
   expect(guardsIntact()).toBe(true)
   expect(Buffer.compare(asBytes(values), asBytes(before))).toBe(0)
   const padded = new Float32Array(values.length + 2).fill(NaN)
-  quantizer.decode(streams, shape, params, padded.subarray(1, 1 + values.length))
+  expect(quantizer.decode(streams, shape, params, padded.subarray(1, 1 + values.length))).toBe(true)
   expect(padded[0]).toBeNaN()
   expect(padded[values.length + 1]).toBeNaN()
   const decoded = padded.slice(1, -1)
@@ -171,6 +171,19 @@ describe.each(cases)('$id $params, head size $headDim', ({ id, params, headDim }
     const zeros = Float32Array.from({ length: headDim }, (_, i) => (i % 3 === 0 ? -0 : 0))
     const { decoded } = roundTrip(quantizer, zeros, { kvHeads: 1, tokens: 1, headDim, dtype: 'F32' }, params)
     expect(decoded.every((value) => value === 0)).toBe(true)
+  })
+
+  it.each(dtypes)('%s: refuses a NaN or an infinity and says where', (dtype) => {
+    const shape: BlockShape = { kvHeads: 2, tokens: 3, headDim, dtype }
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      for (const at of [0, headDim - 1, 3 * headDim + 5, 6 * headDim - 1]) {
+        const values = Float32Array.from({ length: 6 * headDim }, (_, i) => (i % 11) - 5)
+        values[at] = bad
+        values[6 * headDim - 1] = bad
+        const { streams } = allocate(quantizer.layout(shape, params))
+        expect(() => quantizer.encode(values, shape, params, streams)).toThrow(expect.objectContaining({ code: 'NOT_FINITE', details: { at, value: String(bad) } }) as LabError)
+      }
+    }
   })
 
   it('the largest F32 is held, saturates, or is refused as OUT_OF_RANGE', () => {

@@ -1,4 +1,5 @@
-import { decodeF8e4m3, encodeF8e4m3 } from '#core/bytes/float.ts'
+import { refuseNonFinite } from '#core/kernels/finite.ts'
+import { kernels } from '#core/kernels/index.ts'
 import { defineQuantizer } from './quantizer.ts'
 import { bytesOf } from './streams.ts'
 
@@ -20,11 +21,9 @@ export const fp8E4m3 = defineQuantizer({
   refuse: () => null,
   layout: ({ kvHeads, tokens, headDim }) => ({ codes: { dtype: 'U8', shape: [kvHeads, tokens, headDim] } }),
   encode(values, _shape, _params, out) {
-    encodeF8e4m3(values, bytesOf(out, 'codes', values.length))
+    if (!kernels.encodeFloats('F8_E4M3', values, bytesOf(out, 'codes', values.length))) refuseNonFinite(values)
   },
-  decode(streams, _shape, _params, out) {
-    decodeF8e4m3(bytesOf(streams, 'codes', out.length), out)
-  },
+  decode: (streams, _shape, _params, out) => kernels.decodeFloats('F8_E4M3', bytesOf(streams, 'codes', out.length), out),
   errorBound(row, _params, bound) {
     row.forEach((x, i) => (bound[i] = Math.max(HALF_STEP, Math.abs(x) / 16, Math.abs(x) - MAX_FINITE)))
   },

@@ -1,9 +1,8 @@
 import { LabError } from '#core/contract/errors.ts'
 import { fp8E4m3 } from './fp8-e4m3.ts'
-import { nibbleQuantizer } from './ggml-nibbles.ts'
+import { ggmlQuantizer } from './ggml.ts'
 import { integerQuantizer } from './integer.ts'
 import { none } from './none.ts'
-import { q8_0 } from './q8-0.ts'
 import type { Quantizer } from './quantizer.ts'
 
 /** Every quantizer there is; a new one is a file and a line here. */
@@ -16,11 +15,11 @@ export const quantizers: readonly Quantizer[] = [
   integerQuantizer(6),
   integerQuantizer(7),
   integerQuantizer(8),
-  q8_0,
-  nibbleQuantizer(4, false),
-  nibbleQuantizer(4, true),
-  nibbleQuantizer(5, false),
-  nibbleQuantizer(5, true),
+  ggmlQuantizer({ bits: 8, affine: false }),
+  ggmlQuantizer({ bits: 4, affine: false }),
+  ggmlQuantizer({ bits: 4, affine: true }),
+  ggmlQuantizer({ bits: 5, affine: false }),
+  ggmlQuantizer({ bits: 5, affine: true }),
   fp8E4m3,
 ]
 

@@ -1,8 +1,8 @@
-import { bitsUnder, f16ToF32 } from '#core/bytes/float.ts'
-import { findRange, found, largestMagnitude } from './extremes.ts'
-import { packRounded, unpackScaled } from './packing.ts'
-import { defineQuantizer, type Quantizer } from './quantizer.ts'
-import { bytesOf, finiteF16, halvesOf } from './streams.ts'
+import { f16ToF32 } from '#core/bytes/float.ts'
+import { finiteF16 } from '#core/kernels/finite.ts'
+import { kernels } from '#core/kernels/index.ts'
+import { type BlockShape, defineQuantizer, type Quantizer, type Streams } from './quantizer.ts'
+import { bytesOf, halvesOf } from './streams.ts'
 
 const MIN_GROUP = 16
 const MAX_GROUP = 256
@@ -40,31 +40,12 @@ export function integerQuantizer(bits: 2 | 3 | 4 | 5 | 6 | 7 | 8): Quantizer<Gro
       return { codes: { dtype: 'U8', shape: [kvHeads, tokens, (headDim * bits) / 8] }, scales: groups, ...(asym ? { zeros: groups } : {}) }
     },
     encode(values, shape, { groupSize, asym }, out) {
-      const groups = (shape.kvHeads * shape.tokens * shape.headDim) / groupSize
-      const codeBytes = (groupSize * bits) / 8
-      const codes = bytesOf(out, 'codes', groups * codeBytes)
-      const scales = halvesOf(out, 'scales', groups)
-      const zeros = asym ? halvesOf(out, 'zeros', groups) : null
-      const valueBits = bitsUnder(values)
-      for (let group = 0; group < groups; group++) {
-        const at = group * groupSize
-        const to = group * codeBytes
-        if (zeros) quantizeAffine(values, valueBits, at, groupSize, bits, scales, zeros, group, codes, to)
-        else quantizeSymmetric(values, valueBits, at, groupSize, bits, scales, group, codes, to)
-      }
+      const { codes, scales, zeros } = streamsOf(out, shape, groupSize, bits, asym)
+      kernels.quantizeGroups(values, groupSize, bits, codes, scales, zeros)
     },
     decode(streams, shape, { groupSize, asym }, out) {
-      const groups = (shape.kvHeads * shape.tokens * shape.headDim) / groupSize
-      const codeBytes = (groupSize * bits) / 8
-      const codes = bytesOf(streams, 'codes', groups * codeBytes)
-      const scales = halvesOf(streams, 'scales', groups)
-      const zeros = asym ? halvesOf(streams, 'zeros', groups) : null
-      const offset = asym ? 0 : (1 << (bits - 1)) - 1
-      for (let group = 0; group < groups; group++) {
-        // (code - offset) s has at most 19 significant bits: only the sum with z is rounded.
-        const z = zeros ? f16ToF32(zeros[group]!) : 0
-        unpackScaled(codes, group * codeBytes, bits, offset, f16ToF32(scales[group]!), z, out, group * groupSize, groupSize)
-      }
+      const { codes, scales, zeros } = streamsOf(streams, shape, groupSize, bits, asym)
+      return kernels.dequantizeGroups(codes, scales, zeros, groupSize, bits, out)
     },
     errorBound(row, { groupSize, asym }, bound) {
       const top = (1 << (asym ? bits : bits - 1)) - 1
@@ -84,61 +65,13 @@ export function integerQuantizer(bits: 2 | 3 | 4 | 5 | 6 | 7 | 8): Quantizer<Gro
   })
 }
 
-/*
- * x / s is computed as x * (1 / s) in double and gives the code of a division in F32: s has 11 significant bits, so x / s either is k + 1/2 exactly,
- * and then rounding to 2^-29 (packing.ts) puts the product back onto it, or is at least 2^-25 away from it, too far for F32 to round it there.
- */
-
-/** Up to here beyond the last code a number certainly rounds to it: half a step less some room for the tie. */
-const SAFE = 0.4
-
-/** What is packed of one group in place of its values. */
-const numbers = new Float32Array(MAX_GROUP)
-
-/** Values less z, in F32. */
-function stage(values: Float32Array, at: number, length: number, z: number): void {
-  for (let i = 0; i < length; i += 4) {
-    numbers[i] = values[at + i]! - z
-    numbers[i + 1] = values[at + i + 1]! - z
-    numbers[i + 2] = values[at + i + 2]! - z
-    numbers[i + 3] = values[at + i + 3]! - z
+function streamsOf(streams: Streams, { kvHeads, tokens, headDim }: BlockShape, groupSize: number, bits: number, asym: boolean): { codes: Uint8Array; scales: Uint16Array; zeros: Uint16Array | null } {
+  const groups = (kvHeads * tokens * headDim) / groupSize
+  return {
+    codes: bytesOf(streams, 'codes', (groups * groupSize * bits) / 8),
+    scales: halvesOf(streams, 'scales', groups),
+    zeros: asym ? halvesOf(streams, 'zeros', groups) : null,
   }
-}
-
-/** As `stage`, for the rare groups where F16 rounded the scale or the zero point so far inwards that codes would leave least / s to most / s. */
-function stageClamped(values: Float32Array, at: number, length: number, z: number, least: number, most: number): void {
-  for (let i = 0; i < length; i++) numbers[i] = Math.min(most, Math.max(least, Math.fround(values[at + i]! - z)))
-}
-
-function quantizeSymmetric(values: Float32Array, valueBits: Int32Array, at: number, length: number, bits: number, scales: Uint16Array, group: number, codes: Uint8Array, to: number): void {
-  const top = (1 << (bits - 1)) - 1
-  const absMax = largestMagnitude(valueBits, at, length)
-  const scale = finiteF16(absMax / top, 'scale')
-  scales[group] = scale
-  const s = f16ToF32(scale)
-  const inverse = scale === 0 ? 0 : 1 / s
-  if (absMax * inverse < top + SAFE) packRounded(values, at, length, inverse, top, bits, codes, to)
-  else {
-    stageClamped(values, at, length, 0, -top * s, top * s)
-    packRounded(numbers, 0, length, inverse, top, bits, codes, to)
-  }
-}
-
-function quantizeAffine(values: Float32Array, valueBits: Int32Array, at: number, length: number, bits: number, scales: Uint16Array, zeros: Uint16Array, group: number, codes: Uint8Array, to: number): void {
-  const top = (1 << bits) - 1
-  findRange(values, valueBits, at, length)
-  const low = found[0]!
-  const high = found[1]!
-  const zero = finiteF16(low, 'zero point')
-  const scale = finiteF16(Math.fround(high - low) / top, 'scale')
-  zeros[group] = zero
-  scales[group] = scale
-  const z = f16ToF32(zero)
-  const s = f16ToF32(scale)
-  const inverse = scale === 0 ? 0 : 1 / s
-  if ((low - z) * inverse > -SAFE && (high - z) * inverse < top + SAFE) stage(values, at, length, z)
-  else stageClamped(values, at, length, z, 0, top * s)
-  packRounded(numbers, 0, length, inverse, 0, bits, codes, to)
 }
 
 /** The valid group size that divides `headDim` and is nearest to `wanted`, the smaller one of two as near; null where there is none. */

@@ -1,6 +1,7 @@
-import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '#core/bytes/float.ts'
 import { LabError } from '#core/contract/errors.ts'
-import { defineQuantizer, type BlockShape } from './quantizer.ts'
+import { refuseNonFinite } from '#core/kernels/finite.ts'
+import { kernels } from '#core/kernels/index.ts'
+import { defineQuantizer } from './quantizer.ts'
 import { floatsOf, halvesOf } from './streams.ts'
 
 /** The cache as it is: stream `values` in the cache's own dtype [kvHeads, tokens, headDim]. The reference that every lossy method is held against. */
@@ -14,16 +15,21 @@ export const none = defineQuantizer({
   refuse: () => null,
   layout: ({ kvHeads, tokens, headDim, dtype }) => ({ values: { dtype, shape: [kvHeads, tokens, headDim] } }),
   encode(values, shape, _, out) {
-    if (shape.dtype === 'F32') return floatsOf(out, 'values', values.length).set(values)
+    const { dtype } = shape
+    if (dtype === 'F32') {
+      if (kernels.firstNonFinite(values) >= 0) refuseNonFinite(values)
+      floatsOf(out, 'values', values.length).set(values)
+      return
+    }
     const halves = halvesOf(out, 'values', values.length)
-    if (shape.dtype === 'F16') encodeF16(values, halves)
-    else encodeBf16(values, halves)
-    refuseInfinities(values, halves, shape)
+    if (kernels.encodeFloats(dtype, values, halves)) return
+    refuseNonFinite(values)
+    refuseInfinities(values, halves, dtype)
   },
-  decode(streams, shape, _, out) {
-    if (shape.dtype === 'F32') out.set(floatsOf(streams, 'values', out.length))
-    else if (shape.dtype === 'F16') decodeF16(halvesOf(streams, 'values', out.length), out)
-    else decodeBf16(halvesOf(streams, 'values', out.length), out)
+  decode(streams, { dtype }, _, out) {
+    if (dtype !== 'F32') return kernels.decodeFloats(dtype, halvesOf(streams, 'values', out.length), out)
+    out.set(floatsOf(streams, 'values', out.length))
+    return kernels.firstNonFinite(out) < 0
   },
   errorBound(_row, _params, bound) {
     bound.fill(0)
@@ -31,7 +37,7 @@ export const none = defineQuantizer({
 })
 
 /** A cache's own values fit its dtype; those that a transform made need not. */
-function refuseInfinities(values: Float32Array, halves: Uint16Array, { dtype }: BlockShape): void {
+function refuseInfinities(values: Float32Array, halves: Uint16Array, dtype: 'F16' | 'BF16'): void {
   const infinity = dtype === 'F16' ? 0x7c00 : 0x7f80
   const at = halves.findIndex((bits) => (bits & infinity) === infinity)
   if (at < 0) return

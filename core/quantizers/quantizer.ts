@@ -30,10 +30,13 @@ export type Quantizer<D extends ParamDefs = ParamDefs> = {
   refuse(params: ParamValues<D>, headDim: number): { reason: string; nearest: Partial<ParamValues<D>> } | null
   /** The streams of one layer, name to dtype and shape; sizes depend on nothing but the arguments. */
   layout(shape: BlockShape, params: ParamValues<D>): Readonly<Record<string, StreamLayout>>
-  /** Encode finite `values` (length kvHeads*tokens*headDim) into `out`, which `layout` sized. Throws LabError OUT_OF_RANGE where a scale overflows F16. */
+  /**
+   * Encode `values` (length kvHeads*tokens*headDim) into `out`, which `layout` sized. Throws LabError NOT_FINITE for the first NaN or infinity, with
+   * its index `at`; OUT_OF_RANGE where a scale or a value overflows its format. After an error `out` may hold anything.
+   */
   encode(values: Float32Array, shape: BlockShape, params: ParamValues<D>, out: Streams): void
-  /** Decode into `out` (length kvHeads*tokens*headDim). */
-  decode(streams: Streams, shape: BlockShape, params: ParamValues<D>, out: Float32Array): void
+  /** Decode into `out` (length kvHeads*tokens*headDim). Returns whether all of it is finite, as it is unless the streams are damaged. */
+  decode(streams: Streams, shape: BlockShape, params: ParamValues<D>, out: Float32Array): boolean
   /** Largest allowed |x - x'| for each value of one row of headDim values; written to `bound`. Holds in exact arithmetic plus F32 rounding. */
   errorBound(row: Float32Array, params: ParamValues<D>, bound: Float32Array): void
 }

@@ -1,4 +1,3 @@
-import { f32ToF16 } from '#core/bytes/float.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { StreamArray, Streams } from './quantizer.ts'
 
@@ -29,11 +28,4 @@ export function floatsOf(streams: Streams, name: string, length: number): Float3
   const array = stream(streams, name, length)
   if (array instanceof Float32Array) return array
   throw new LabError('INTERNAL', `stream ${name} is not F32`)
-}
-
-/** F16 bits of a scale or zero point; LabError OUT_OF_RANGE from 65520 on, where F16 has only infinity. */
-export function finiteF16(value: number, what: string): number {
-  const bits = f32ToF16(value)
-  if ((bits & 0x7fff) < 0x7c00) return bits
-  throw new LabError('OUT_OF_RANGE', `${what} ${value} does not fit F16, whose largest value is 65504: keep these values with none`, { value })
 }

@@ -1,5 +1,6 @@
 import type { LabErrorJson } from '#core/contract/errors.ts'
 import type { Controls, MethodBytes, MethodSpeed, Racing, RunPlan, RunResult, RunSpec, RunStatus, SpeedQuantiles, TensorError, Trial, Verdict } from '#core/contract/run.ts'
+import { kernels } from '#core/kernels/index.ts'
 import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
 import { isLossy, readMethod } from '#core/kv/methods.ts'
 import { Bootstrap } from '#core/statistics/bootstrap.ts'
@@ -169,7 +170,7 @@ function speedOf(measured: MethodTally, shape: KvShape): MethodSpeed {
     const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
     return { p50: at(0.5), p95: at(0.95), unit: 'bytes of F16 per second' }
   }
-  return { encode: quantiles(measured.encodeSeconds), decode: quantiles(measured.decodeSeconds), implementation: 'TypeScript', threads: 1 }
+  return { encode: quantiles(measured.encodeSeconds), decode: quantiles(measured.decodeSeconds), implementation: kernels.implementation, threads: 1 }
 }
 
 function tensorsOf(measured: MethodTally): TensorError[] {

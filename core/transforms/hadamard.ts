@@ -1,8 +1,6 @@
+import { ROTATED } from '#core/kernels/hadamard.ts'
+import { kernels } from '#core/kernels/index.ts'
 import { defineTransform } from './transform.ts'
-
-/** Values of one rotation, consecutive along headDim. */
-const SIZE = 64
-const SCALE = 1 / 8
 
 /**
  * Orthonormal Walsh-Hadamard transform (Sylvester order, no random signs) of each 64 consecutive values along headDim: spreads outlier
@@ -14,33 +12,7 @@ export const hadamard = defineTransform({
   label: 'Walsh-Hadamard rotation of 64 values along headDim',
   source: 'Ashkboos et al., "QuaRot", arXiv 2404.00456; llama.cpp pull request 21038',
   params: {},
-  refuse: (_, headDim) => (headDim % SIZE === 0 ? null : `it rotates ${SIZE} values at a time, which does not divide the head size ${headDim}`),
-  forward: rotate,
-  inverse: rotate,
+  refuse: (_, headDim) => (headDim % ROTATED === 0 ? null : `it rotates ${ROTATED} values at a time, which does not divide the head size ${headDim}`),
+  forward: (values) => kernels.hadamard(values),
+  inverse: (values) => kernels.hadamard(values),
 })
-
-function rotate(values: Float32Array): void {
-  twoStages(values, 1, 1)
-  twoStages(values, 4, 1)
-  twoStages(values, 16, SCALE)
-}
-
-/** The butterflies of `stride` and of twice the stride on each run of four times the stride, every operation rounded to F32. */
-function twoStages(values: Float32Array, stride: number, scale: number): void {
-  for (let run = 0; run < values.length; run += 4 * stride) {
-    for (let i = run; i < run + stride; i++) {
-      const a = values[i]!
-      const b = values[i + stride]!
-      const c = values[i + 2 * stride]!
-      const d = values[i + 3 * stride]!
-      const sum = Math.fround(a + b)
-      const difference = Math.fround(a - b)
-      const otherSum = Math.fround(c + d)
-      const otherDifference = Math.fround(c - d)
-      values[i] = Math.fround(sum + otherSum) * scale
-      values[i + stride] = Math.fround(difference + otherDifference) * scale
-      values[i + 2 * stride] = Math.fround(sum - otherSum) * scale
-      values[i + 3 * stride] = Math.fround(difference - otherDifference) * scale
-    }
-  }
-}

@@ -1,0 +1,34 @@
+/*
+ * The fixed memory, in tiles: the host copies a tile in, calls one kernel and copies the results out. Regions do not begin at multiples of
+ * 4 KiB from one another, so that a store to one does not look to the CPU like the address of a load from the next (4K aliasing).
+ * Behind each region is room for one wide load or store beyond its end.
+ */
+
+/** Values of a tile: 64 KiB of F32, which stay in the second-level cache together with what is made of them. */
+export const tileValues: i32 = 16384
+const TILE_BYTES: usize = 65536
+/** Groups or blocks of a tile, of 16 values or more. */
+const GROUPS: usize = 1024
+const GAP: usize = 1088
+
+/** F32 values; a kernel that changes values does so in place. */
+export const valuesAt: usize = 4096
+/** A second input of F32, or the codes: bytes that values become. */
+export const codesAt: usize = valuesAt + TILE_BYTES + GAP
+/** F16 scales and zero points, one a group. */
+export const scalesAt: usize = codesAt + TILE_BYTES + GAP
+export const zerosAt: usize = scalesAt + 2 * GROUPS + GAP
+/** The same in F32, for the kernels themselves. */
+export const stepsAt: usize = zerosAt + 2 * GROUPS + GAP
+export const offsetsAt: usize = stepsAt + 4 * GROUPS + GAP
+/** Tables of a call. */
+export const tablesAt: usize = offsetsAt + 4 * GROUPS + GAP
+/** Sums in F64: up to 32. */
+export const sumsAt: usize = tablesAt + 64
+
+/** Puts zeros behind the end of an input, as far as a turn of sixteen values may read. */
+// @ts-ignore: decorator
+@inline
+export function clearAfter(end: usize): void {
+  for (let k: usize = 0; k < 64; k += 16) v128.store(end + k, i32x4.splat(0))
+}

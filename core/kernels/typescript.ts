@@ -1,0 +1,25 @@
+import { dequantizeBlocks, quantizeBlocks } from './blocks.ts'
+import { errorTotals } from './errors.ts'
+import { firstNonFinite } from './finite.ts'
+import { decodeFloats, encodeFloats } from './floats.ts'
+import { dequantizeGroups, quantizeGroups } from './groups.ts'
+import { hadamard } from './hadamard.ts'
+import type { Kernels } from './kernels.ts'
+import { compareRows, largestLogit, sumExps } from './logits.ts'
+
+/** The kernels in TypeScript: what the others are held against, and what runs where there is no SIMD. */
+export const typescriptKernels: Kernels = {
+  implementation: 'TypeScript',
+  quantizeGroups,
+  dequantizeGroups,
+  quantizeBlocks,
+  dequantizeBlocks,
+  encodeFloats,
+  decodeFloats,
+  firstNonFinite,
+  hadamard,
+  errorTotals,
+  largestLogit,
+  sumExps,
+  compareRows,
+}
