@@ -1,5 +1,5 @@
-import { decodeF16 } from '#core/bytes/float.ts'
 import { LabError } from '#core/contract/errors.ts'
+import { kernels } from '#core/kernels/index.ts'
 import { METRIC_INPUTS, METRIC_OUTPUTS, metricRun, WIDE_LOGITS } from '#core/onnx/metrics.ts'
 import type { Feeds, Graph, Tensor } from './runtime.ts'
 import { scoreAgainst, type Reference, type TokenScores } from './score.ts'
@@ -152,6 +152,6 @@ export function floatsOf(tensor: Tensor): Float32Array {
   if (data instanceof Float32Array) return data
   if (!(data instanceof Uint16Array)) throw new LabError('INTERNAL', `a ${tensor.type} tensor where float32 or float16 was declared`)
   const values = new Float32Array(data.length)
-  decodeF16(data, values)
+  kernels.decodeFloats('F16', data, values)
   return values
 }

@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises'
-import { encodeF16 } from '#core/bytes/float.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { KvCache, KvShape } from '#core/kv/cache.ts'
+import { SIDES, type KvCache, type KvShape } from '#core/kv/cache.ts'
 import type { ModelFolder } from '#core/library/models.ts'
 import { loadConfig, type ModelConfig } from './config.ts'
 import type { Refusal } from '#core/onnx/head.ts'
@@ -44,11 +43,11 @@ async function openParts(model: ModelFolder, config: ModelConfig, threads: numbe
     open.push(body)
     const head = 'reason' in split ? null : await openGraph(split.head, threads)
     if (head) open.push(head)
-    const weigh = head && (await openGraph({ name: 'the weights of a reference', bytes: Buffer.concat(weightsModel()), folder: '.' }, threads))
-    if (weigh) open.push(weigh)
     const graph = readGraph(model.onnxPath, body.inputs, [...(head?.outputs ?? []), ...body.outputs])
     const vocab = graph.vocab ?? config.vocab
     if (vocab === null) throw new LabError('MODEL_UNSUPPORTED', `${model.onnxPath} does not say how many tokens its vocabulary has, nor does config.json`)
+    const weigh = head && (await openGraph({ name: 'the weights of a reference', bytes: Buffer.concat(weightsModel()), folder: '.' }, threads))
+    if (weigh) open.push(weigh)
     const info = { maxPositions: config.maxPositions, rope: config.rope, vocab, whole: 'reason' in split ? split.reason : null }
     return new ModelSession(model.name, threads, body, head && weigh && new Head(head, weigh, vocab), graph, info)
   } catch (error) {
@@ -100,7 +99,7 @@ export class ModelSession {
 
   /** Room for the past of `batch` rows of `tokens` tokens, for use over and over. */
   past(batch: number, tokens: number): Past {
-    return new Past(this.info, batch, tokens)
+    return new Past(this.info, this.info.kvDtype, batch, tokens)
   }
 
   /**
@@ -197,10 +196,7 @@ export class ModelSession {
     if (hasPositionIds) feeds['position_ids'] = whole(ids.length, (i) => BigInt(before + i))
     const dims = [batch, kvHeads, before, headDim]
     this.#graph.past.forEach((names, layer) => {
-      for (const side of ['key', 'value'] as const) {
-        const values = past?.batchOf(side, layer) ?? new Float32Array()
-        feeds[names[side]] = this.#body.floats(kvDtype === 'F32' ? values : bitsOf(values), dims)
-      }
+      for (const side of SIDES) feeds[names[side]] = this.#body.floats(past?.feed(side, layer) ?? (kvDtype === 'F32' ? new Float32Array() : new Uint16Array()), dims)
     })
     return feeds
   }
@@ -209,10 +205,4 @@ export class ModelSession {
 function asResult(error: unknown): LabError {
   if (error instanceof LabError && error.code === 'NOT_FINITE') return error
   throw error
-}
-
-function bitsOf(values: Float32Array): Uint16Array {
-  const bits = new Uint16Array(values.length)
-  encodeF16(values, bits)
-  return bits
 }
