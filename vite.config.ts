@@ -12,7 +12,7 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 export default defineConfig({
   plugins: [assembly()],
   resolve: { alias: { sharp: at('./core/evaluation/no-sharp.ts') } },
-  ssr: { noExternal: ['@huggingface/transformers', '@huggingface/tokenizers', '@huggingface/jinja'], target: 'node' },
+  ssr: { noExternal: ['@huggingface/transformers', '@huggingface/tokenizers', '@huggingface/jinja', '@bufbuild/protobuf', 'commander', 'hyparquet-writer', 'picocolors', 'xxhash-wasm', 'zod'], target: 'node' },
   build: {
     ssr: true,
     target: 'node20',

@@ -3,11 +3,12 @@ import { parseArgs } from 'node:util'
 import { benchAgainst } from './against.ts'
 import { benchCodecs } from './codecs.ts'
 import { benchKernels } from './kernels.ts'
+import { benchStart } from './start.ts'
 import { benchLogits } from './logits.ts'
 import { benchSweep } from './sweep.ts'
 
 /**
- * `npm run bench [-- kernels|codecs|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours.
+ * `npm run bench [-- start|kernels|codecs|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours.
  * Figures are of this machine at this moment: compare ratios within one run. The larger model is measured where its folder stands beside the checkout.
  */
 const LARGE_MODEL = '../shared/models/SmolLM2-135M-Instruct'
@@ -24,6 +25,7 @@ const { values, positionals } = parseArgs({
 })
 const runs = (name: string): boolean => (positionals.length === 0 ? values.against === undefined : positionals.includes(name))
 
+if (runs('start')) await benchStart()
 if (runs('kernels')) {
   benchKernels()
   benchLogits()

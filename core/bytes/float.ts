@@ -91,13 +91,17 @@ function valueTable(bits: number, mantissaBits: number, bias: number, special: (
   })
 }
 
-const F16_VALUES = valueTable(16, 10, 15, (m) => (m < 0x7c00 ? undefined : m === 0x7c00 ? Infinity : NaN))
+let f16Table: Float32Array | null = null
+/** Made when it is first needed: it takes longer than the start of many a command. */
+function f16Values(): Float32Array {
+  return (f16Table ??= valueTable(16, 10, 15, (m) => (m < 0x7c00 ? undefined : m === 0x7c00 ? Infinity : NaN)))
+}
 const F8_E4M3_VALUES = valueTable(8, 3, 7, (m) => (m === 0x7f ? NaN : undefined))
 const F8_E5M2_VALUES = valueTable(8, 2, 15, (m) => (m < 0x7c ? undefined : m === 0x7c ? Infinity : NaN))
 
 /** Value of 16 bits of F16. */
 export function f16ToF32(bits: number): number {
-  return F16_VALUES[bits & 0xffff] ?? NaN
+  return f16Values()[bits & 0xffff] ?? NaN
 }
 
 /** F16 bits of the F32 nearest to `value`; from 65520 on infinity. */
@@ -138,7 +142,8 @@ export function f32ToF8e5m2(value: number): number {
 
 /** F16 bits to F32 values; `out` is at least as long as `bits`. */
 export function decodeF16(bits: Uint16Array, out: Float32Array): void {
-  for (let i = 0; i < bits.length; i++) out[i] = F16_VALUES[bits[i] ?? 0] ?? 0
+  const values = f16Values()
+  for (let i = 0; i < bits.length; i++) out[i] = values[bits[i] ?? 0] ?? 0
 }
 
 /** F32 values to F16 bits, as f32ToF16; `out` is at least as long as `values`. */
