@@ -293,7 +293,7 @@ describe('verdicts', () => {
   it('the doctor finds the controls sound', async () => {
     const report = await json<DoctorReport>('doctor')
     expect(report.passed).toBe(true)
-    expect(report.checks.map(({ name }) => name)).toEqual(['machine', 'kvlab', 'onnxruntime', 'lz4', 'identity', 'A/A', 'wrong cache'])
+    expect(report.checks.map(({ name }) => name)).toEqual(['machine', 'kvlab', 'onnxruntime', 'threads', 'lz4', 'identity', 'A/A', 'wrong cache'])
     expect(report.controls?.identity).toEqual({ windows: 4, klMax: 0, flips: 0, equalBits: true, passed: true })
   })
 })

@@ -9,6 +9,6 @@ it('chooses a number of threads that it has timed, no more than there are cores,
   const chosen = timings.find((timing) => timing.threads === threads)
   expect(chosen?.seconds).toBeGreaterThan(0)
   // What is given up with fewer threads than measured was not clearly faster.
-  expect(timings.every(({ seconds }) => (chosen?.seconds ?? Infinity) <= seconds / 0.93)).toBe(true)
+  expect(timings.every(({ seconds }) => (chosen?.seconds ?? Infinity) <= seconds / 0.8)).toBe(true)
   expect(await chooseThreads()).toBe(await chooseThreads())
 })

@@ -8,9 +8,9 @@ export type ThreadTiming = { readonly threads: number; readonly seconds: number 
 export type ThreadChoice = { readonly threads: number; readonly timings: readonly ThreadTiming[] }
 
 /** Passes that are timed of each number of threads, after one that warms up. */
-const TIMED_PASSES = 5
-/** Fewer threads must be this much faster: a busy machine times them differently from one moment to the next. */
-const CLEARLY_FASTER = 0.93
+const TIMED_PASSES = 8
+/** Fewer threads must take at most this part of the time: a machine that is busy for a moment must not cost a run half its cores. */
+const CLEARLY_FASTER = 0.8
 
 let known: Promise<ThreadChoice> | null = null
 
