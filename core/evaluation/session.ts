@@ -20,19 +20,39 @@ export type SessionInfo = Pick<KvGraph, 'layers' | 'kvHeads' | 'headDim' | 'kvDt
 export type SessionOptions = { readonly threads: number; readonly graphs?: string; readonly whole?: boolean }
 
 /**
- * Open a model on the CPU with `threads` threads. Throws LabError MODEL_UNSUPPORTED (a graph that cannot be evaluated, and why) or
+ * Open a model on the CPU with `threads` threads: split before its LM head, or whole where that cannot be done or its parts do not run. Throws LabError MODEL_UNSUPPORTED (a graph that cannot be evaluated, and why) or
  * MODEL_BROKEN (files that do not load, among them missing external data). Release the session when done: nothing else frees it.
  */
 export async function openSession(model: ModelFolder, { threads, graphs, whole = false }: SessionOptions): Promise<ModelSession> {
   const config = await loadConfig(model)
-  const split = whole ? { reason: 'that was asked for' } : await splitSources(model, config.vocab, graphs ?? null)
-  try {
-    return await openParts(model, config, threads, split)
-  } catch (error) {
-    if ('reason' in split || split.kept === null) throw error
+  if (whole) return openParts(model, config, threads, { reason: 'that was asked for' })
+  const attempt = async (): Promise<ModelSession | { reason: string; kept: string | null }> => {
+    const split = await splitSources(model, config.vocab, graphs ?? null)
+    if ('reason' in split) return { reason: split.reason, kept: null }
+    try {
+      return await tried(await openParts(model, config, threads, split))
+    } catch (error) {
+      if (error instanceof LabError) return { reason: error.message, kept: split.kept }
+      throw error
+    }
+  }
+  let session = await attempt()
+  if ('reason' in session && session.kept !== null) {
     // What was kept of an earlier start may be damaged: it can be made again.
-    await rm(split.kept, { recursive: true, force: true })
-    return openParts(model, config, threads, await splitSources(model, config.vocab, graphs ?? null))
+    await rm(session.kept, { recursive: true, force: true })
+    session = await attempt()
+  }
+  return 'reason' in session ? openParts(model, config, threads, { reason: session.reason }) : session
+}
+
+/** The session itself, once two tokens went through all of its parts; else it is released, and what they failed with is thrown. */
+async function tried(session: ModelSession): Promise<ModelSession> {
+  try {
+    await session.logits(null, Uint32Array.of(0, 0))
+    return session
+  } catch (error) {
+    await session.release()
+    throw error
   }
 }
 

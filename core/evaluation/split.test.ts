@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { LabError } from '#core/contract/errors.ts'
 import { findModel } from '#core/library/models.ts'
+import { node } from '#core/onnx/build.ts'
+import { constant, readModel, withGraph, writeModel } from '#core/onnx/model.ts'
 import { shared } from '../../test/torch.ts'
 import { smallLlama, type SmallLlama } from '../../test/small-llama.ts'
 import { headRows } from './head.ts'
@@ -109,6 +111,20 @@ describe('edited graphs', () => {
     await writeFile(join(graphs, entry, 'head.onnx'), 'damaged')
     expectAlike(await measure(name, IDS, 24, { graphs }, waves(0.25)), first)
     expect((await readFile(join(graphs, entry, 'head.onnx'))).length).toBeGreaterThan(1000)
+  })
+
+  it('that do not run are not used: the graph runs whole, and the session says why', async () => {
+    // Its head takes hidden states of one row alone: right for the graph as a whole, of no use to the head by itself.
+    const name = await temporary(smallLlama({ seed: 4 }))
+    const onnx = join(name, 'onnx', 'model.onnx')
+    const model = readModel(Uint8Array.from(await readFile(onnx)), onnx)
+    const flat = [node('Reshape', ['final.out', 'flat.rows'], 'final.rows'), node('MatMul', ['final.rows', 'head'], 'rows'), node('Unsqueeze', ['rows', 'flat.axis'], 'logits')]
+    const nodes = model.graph.node.filter(({ output }) => output[0] !== 'logits')
+    const constants = [constant('flat.rows', 'I64', [2], [-1, 32]), constant('flat.axis', 'I64', [1], [0])]
+    await writeFile(onnx, writeModel(withGraph(model, { node: [...nodes, ...flat], initializer: [...model.graph.initializer, ...constants] })))
+    const { whole, scores } = await measure(name, IDS, 24, {}, waves(0.25))
+    expect(whole).toMatch(/expected \[1,2,/)
+    expect(Math.max(...scores.kl)).toBeGreaterThan(0.01)
   })
 
   it('need no folder that can be written', async () => {
