@@ -61,9 +61,12 @@ export async function chooseBatch(session: ModelSession, window: Uint32Array, pr
       best = { size, seconds }
     }
   } else if (asked > 1) {
-    const size = Math.min(asked, rows)
-    const seconds = await tryBatch(size)
-    if (seconds === null) warnings.push(`a batch of ${size} does not fit into memory or this graph cannot score it with a past: 1 is used`)
+    const wanted = Math.min(asked, rows)
+    let size = wanted
+    while (size > 1 && memory(size) > budget) size--
+    if (size < wanted) warnings.push(`a batch of ${wanted} needs about ${Math.ceil(memory(wanted) / 1e6)} MB beside the model, over the budget of ${Math.floor(budget / 1e6)} MB: ${size} is used`)
+    const seconds = size === 1 ? best.seconds : await tryBatch(size)
+    if (seconds === null) warnings.push(`this graph cannot score a batch of ${size} with a past: 1 is used`)
     else best = { size, seconds }
   }
   const aaSize = best.size > 1 ? best.size : pair === null ? 1 : 2
