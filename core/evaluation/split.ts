@@ -8,7 +8,7 @@ import { withMetrics } from '#core/onnx/metrics.ts'
 import { MAX_GRAPH_BYTES, readModel, tensorHead, writeModel } from '#core/onnx/model.ts'
 import type { GraphSource } from './runtime.ts'
 
-/** The two parts of an edited model: everything up to the last hidden states, and the LM head with its metrics. `kept`: the folder that they lie in, null in memory. */
+/** The two parts of an edited model: everything up to the last hidden states, and the LM head with its metrics. `kept`: the folder of an earlier start that they come from, null where they were made just now. */
 export type SplitSources = { readonly body: GraphSource; readonly head: GraphSource; readonly kept: string | null }
 
 /** Changes with the edits: a folder of edited graphs holds what one version of them made of one graph. */
@@ -22,20 +22,21 @@ const KEPT_MODELS = 8
  */
 export async function splitSources(model: ModelFolder, vocab: number | null, folder: string | null): Promise<SplitSources | Refusal> {
   const at = folder === null ? null : join(folder, `${(await fileDigest(model.onnxPath)).sha256.slice(0, 24)}-${EDITS}`)
-  if (at !== null && (await isThere(at))) return sources(model, at, null)
+  if (at !== null && (await isThere(at))) return { ...sources(model, at, null), kept: at }
   const parts = await edit(model, vocab)
   if ('reason' in parts) return parts
-  if (at === null || parts.external) return sources(model, null, parts)
+  const inMemory = (): SplitSources => ({ ...sources(model, null, parts), kept: null })
+  if (at === null || parts.external) return inMemory()
   try {
     await makeFolder(at)
     await replaceFile(join(at, 'body.onnx'), parts.body)
     // Last: where it is, the other is whole.
     await replaceFile(join(at, 'head.onnx'), parts.head)
     await dropOldest(dirname(at))
-    return sources(model, at, null)
+    return { ...sources(model, at, null), kept: null }
   } catch (error) {
     // A full or read-only disk costs time at the next start and nothing else.
-    if (error instanceof LabError) return sources(model, null, parts)
+    if (error instanceof LabError) return inMemory()
     throw error
   }
 }
@@ -64,12 +65,12 @@ async function edit(model: ModelFolder, vocab: number | null): Promise<(Parts & 
   }
 }
 
-function sources(model: ModelFolder, at: string | null, parts: Parts | null): SplitSources {
+function sources(model: ModelFolder, at: string | null, parts: Parts | null): Pick<SplitSources, 'body' | 'head'> {
   const part = (name: 'body' | 'head'): GraphSource => {
     if (parts) return { name: model.onnxPath, bytes: Buffer.concat(parts[name]), folder: dirname(model.onnxPath) }
     return { name: model.onnxPath, path: join(at ?? '', `${name}.onnx`) }
   }
-  return { body: part('body'), head: part('head'), kept: parts ? null : at }
+  return { body: part('body'), head: part('head') }
 }
 
 /** Whether the edited graphs are there; looking at them keeps them from being the oldest. */
