@@ -1,15 +1,13 @@
 import type { Command } from 'commander'
 import type { CompressReport } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { MethodCatalog, SideSpec } from '#core/contract/method.ts'
-import { methodCatalog, readMethod, writeMethod } from '#core/kv/methods.ts'
 import { EXIT } from './exit.ts'
 import { bytes, facts } from './format.ts'
-import { real, whole } from './run-flags.ts'
+import type { MethodFlags } from './method-flags.ts'
 import { action, type Session } from './session.ts'
 import { metricsFacts, tensorTable } from './tensor-view.ts'
 
-type CompressFlags = { input: string; output?: string; method: string; groupSize?: string; sparsity?: string; metricsOnly?: true }
+type CompressFlags = MethodFlags & { input: string; output?: string; metricsOnly?: true }
 
 /** `kvlab compress`: a plain cache to a KV file, with the metrics of what was written. */
 export function addCompress(program: Command): void {
@@ -28,6 +26,7 @@ export function addCompress(program: Command): void {
       action(async (session, flags: CompressFlags) => {
         if (flags.output === undefined && !flags.metricsOnly) throw new LabError('INVALID_INPUT', 'compress: say where to write with -o FILE, or use --metrics-only')
         if (flags.output !== undefined && flags.metricsOnly) throw new LabError('INVALID_INPUT', 'compress: -o FILE and --metrics-only exclude each other')
+        const { methodOf } = await import('./method-flags.ts')
         const method = methodOf(flags)
         const report = await session.finish(session.engine.stream('kv.compress', { input: flags.input, output: flags.output ?? null, method }, { signal: session.signal }))
         if (session.json) session.printJson(report)
@@ -35,38 +34,6 @@ export function addCompress(program: Command): void {
         return EXIT.pass
       }),
     )
-}
-
-/** The method string with the group size and sparsity of the flags put in. Throws LabError of the method, or INVALID_METHOD where it has no such option. */
-export function methodOf({ method, groupSize, sparsity }: Pick<CompressFlags, 'method' | 'groupSize' | 'sparsity'>): string {
-  const catalog = methodCatalog()
-  const percent = sparsity === undefined ? 0 : percentOf(sparsity)
-  const changed = (side: SideSpec): SideSpec => {
-    const grouped = groupSize === undefined ? side : withGroup(side, whole('--group-size', groupSize), catalog)
-    return percent === 0 ? grouped : withSparsity(grouped, percent, catalog)
-  }
-  const parsed = readMethod(method)
-  // Reading it again checks the new options and puts them in order.
-  return writeMethod(readMethod(writeMethod({ ...parsed, key: changed(parsed.key), value: changed(parsed.value) })))
-}
-
-function percentOf(sparsity: string): number {
-  const share = real('--sparsity', sparsity)
-  if (share < 0 || share >= 1) throw new LabError('INVALID_INPUT', `--sparsity: ${sparsity} is not a share from 0 up to 1, such as 0.5`)
-  return Math.round(100 * share)
-}
-
-function withGroup(side: SideSpec, size: number, { quantizers }: MethodCatalog): SideSpec {
-  const params = quantizers.find(({ id }) => id === side.quantizer)?.params ?? {}
-  const [name] = Object.entries(params).find(([, param]) => param.option === 'g') ?? []
-  if (name === undefined) throw new LabError('INVALID_METHOD', `--group-size: ${side.quantizer} has no group size: leave it out or choose a method such as int4`)
-  return { ...side, params: { ...side.params, [name]: size } }
-}
-
-function withSparsity(side: SideSpec, percent: number, { transforms }: MethodCatalog): SideSpec {
-  const [id, name] = transforms.flatMap((transform) => Object.entries(transform.params).filter(([, { option }]) => option === 'sparse').map(([param]) => [transform.id, param]))[0] ?? []
-  if (id === undefined || name === undefined) throw new LabError('INVALID_METHOD', '--sparsity: this version has no sparsity: leave it out')
-  return { ...side, transforms: [...side.transforms.filter((transform) => transform.id !== id), { id, params: { [name]: percent } }] }
 }
 
 /** Size, errors and level; with --verbose each tensor's. */

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { demoSpec } from '#core/runs/spec.ts'
 import { programName } from './format.ts'
 import { specOf } from './run-flags.ts'
 import { action } from './session.ts'
@@ -20,6 +19,7 @@ export function addDemo(program: Command): void {
   command.action(
     action(async (session, flags: DemoFlags) => {
       const { out, plan, strict, ...given } = flags
+      const { demoSpec } = await import('#core/runs/spec.ts')
       const spec = demoSpec(specOf(given))
       return runSpec(session, spec, { ...(out === undefined ? {} : { out }), ...(plan ? { plan } : {}), ...(strict ? { strict } : {}) }, () => `${programName()} sweep --model FOLDER --data TEXT.txt    # a model of yours in the Hugging Face ONNX layout, a text of yours`)
     }),

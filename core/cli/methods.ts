@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import type { MethodCatalog, ParamDefs } from '#core/contract/method.ts'
-import { methodCatalog } from '#core/kv/methods.ts'
 import { EXIT } from './exit.ts'
 import { action, type Session } from './session.ts'
 import { layOut } from './terminal-table.ts'
@@ -14,6 +13,7 @@ export function addMethods(program: Command): void {
     .addHelpText('after', '\nExamples:\n  kvlab methods\n  kvlab methods --json')
     .action(
       action(async (session) => {
+        const { methodCatalog } = await import('#core/kv/methods.ts')
         const catalog = methodCatalog()
         if (session.json) session.printJson(catalog)
         else show(session, catalog)

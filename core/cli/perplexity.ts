@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { PERPLEXITY_PROTOCOLS, type PerplexityReport } from '#core/contract/api.ts'
+import type { PerplexityReport } from '#core/contract/api.ts'
+import { PERPLEXITY_PROTOCOLS } from '#core/contract/choices.ts'
 import { count } from '#core/reports/numbers.ts'
 import { EXIT } from './exit.ts'
 import { duration } from './format.ts'

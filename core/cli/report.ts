@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { replaceFile } from '#core/bytes/file.ts'
-import { REPORT_FORMATS } from '#core/contract/api.ts'
+import { REPORT_FORMATS } from '#core/contract/choices.ts'
 import { EXIT } from './exit.ts'
 import { oneOf } from './run-flags.ts'
 import { action } from './session.ts'

@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { defaultSpec } from '#core/runs/spec.ts'
 import { follow } from './follow.ts'
 import { action } from './session.ts'
 import { nextCommand, readSpec } from './sweep.ts'
@@ -16,6 +15,7 @@ export function addResume(program: Command): void {
     .addHelpText('after', '\nExamples:\n  kvlab resume runs/long')
     .action(
       action(async (session, run: string, flags: { strict?: true }) => {
+        const { defaultSpec } = await import('#core/runs/spec.ts')
         const { id, folder } = await session.engine.call('run.resume', { folder: run }, { signal: session.signal })
         const spec = defaultSpec(await readSpec(join(folder, 'spec.json')))
         return follow(session, { id, folder, strict: flags.strict ?? false, next: (result) => nextCommand(spec, result, folder) })

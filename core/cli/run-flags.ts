@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { LabError } from '#core/contract/errors.ts'
-import { gateSpec, type GateSpec, type RunSpec } from '#core/contract/run.ts'
+import { BOS_POLICIES, GATE_METRICS, JOIN_RULES } from '#core/contract/choices.ts'
+import type { GateSpec, RunSpec } from '#core/contract/spec.ts'
 
 /** Flags as typed; what was not given is not there. */
 export type RunFlags = {
@@ -48,8 +49,8 @@ export function specOf(flags: RunFlags): Partial<RunSpec> {
   if (flags.model !== undefined) spec.model = flags.model
   if (flags.data !== undefined) spec.data = flags.data
   if (flags.mode !== undefined) spec.mode = oneOf('--mode', flags.mode, ['handoff'])
-  if (flags.join !== undefined) spec.join = oneOf('--join', flags.join, ['file', 'hf-rows', 'documents'])
-  if (flags.bos !== undefined) spec.bos = oneOf('--bos', flags.bos, ['model', 'always', 'never'])
+  if (flags.join !== undefined) spec.join = oneOf('--join', flags.join, JOIN_RULES)
+  if (flags.bos !== undefined) spec.bos = oneOf('--bos', flags.bos, BOS_POLICIES)
   if (flags.context !== undefined) spec.contextLength = whole('--context', flags.context)
   if (flags.prefix !== undefined) spec.prefixLength = whole('--prefix', flags.prefix)
   if (flags.advance !== undefined) spec.advance = whole('--advance', flags.advance)
@@ -74,13 +75,12 @@ export function splitMethods(text: string): string[] {
 
 /** Limits by metric: `klMean=0.02,klP99=0.2`; what is not named is not part of the gate. */
 export function gateOf(text: string): GateSpec {
-  const metrics = Object.keys(gateSpec.shape) as (keyof GateSpec)[]
   const gate: GateSpec = { lnRatio: null, klMean: null, klP99: null, deltaPerplexity: null }
   for (const part of text.split(',')) {
     const [name = '', value = ''] = part.split('=').map((word) => word.trim())
     const limit = real(`--gate ${name}`, value)
     if (limit <= 0) throw new LabError('INVALID_INPUT', `--gate ${name}: the limit must be above 0, not ${value}`)
-    gate[oneOf('--gate', name, metrics)] = limit
+    gate[oneOf('--gate', name, GATE_METRICS)] = limit
   }
   return gate
 }

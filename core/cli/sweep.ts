@@ -3,8 +3,8 @@ import type { Command } from 'commander'
 import { fileError } from '#core/bytes/file.ts'
 import { commandLine, shellWord } from '#core/contract/command-line.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { RunResult, RunSpec } from '#core/contract/run.ts'
-import { defaultSpec } from '#core/runs/spec.ts'
+import type { RunResult } from '#core/contract/run.ts'
+import type { RunSpec } from '#core/contract/spec.ts'
 import { EXIT } from './exit.ts'
 import { follow } from './follow.ts'
 import { programName } from './format.ts'
@@ -42,6 +42,7 @@ Examples:
   )
   command.action(
     action(async (session, file: string | undefined, flags: SweepFlags) => {
+      const { defaultSpec } = await import('#core/runs/spec.ts')
       const spec = defaultSpec({ ...(file === undefined ? {} : await readSpec(file)), ...specOf(flags) })
       return runSpec(session, spec, flags, (result, folder) => nextCommand(spec, result, folder))
     }),

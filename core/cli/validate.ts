@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
 import type { ValidationReport } from '#core/contract/api.ts'
-import type { RunSpec } from '#core/contract/run.ts'
+import type { RunSpec } from '#core/contract/spec.ts'
 import { change, small } from '#core/reports/numbers.ts'
-import { defaultSpec } from '#core/runs/spec.ts'
 import { showCompression } from './compress.ts'
 import { exitOf } from './exit.ts'
 import { facts, programName } from './format.ts'
@@ -36,7 +35,7 @@ export function addValidate(program: Command): void {
     .addHelpText('after', '\nExamples:\n  kvlab validate --model demo --data demo --context 64 --method int8:g64\n  kvlab validate --model ../models/SmolLM2-135M-Instruct --data my.txt --quick-test --threshold 0.5\n  kvlab validate --model demo --data demo --context 64 --baseline last/validation.json --json')
   command.action(
     action(async (session, flags: ValidateFlags) => {
-      const spec = specFrom(flags)
+      const spec = await specFrom(flags)
       const steps = session.engine.stream('run.validate', { spec, out: flags.out ?? null, baseline: flags.baseline ?? null }, { signal: session.signal })
       for (;;) {
         const step = await steps.next()
@@ -53,7 +52,8 @@ export function addValidate(program: Command): void {
   )
 }
 
-function specFrom(flags: ValidateFlags): RunSpec {
+async function specFrom(flags: ValidateFlags): Promise<RunSpec> {
+  const { defaultSpec } = await import('#core/runs/spec.ts')
   const { quickTest, threshold, method } = flags
   const gate = { lnRatio: null, klMean: null, klP99: null, deltaPerplexity: real('--threshold', threshold) }
   return defaultSpec({ ...(quickTest ? { windows: QUICK_WINDOWS } : {}), ...specOf(flags), methods: [method], gate })

@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { PERPLEXITY_PROTOCOLS, REPORT_FORMATS } from './choices.ts'
 import type { LabErrorJson } from './errors.ts'
 import type { FileInfo, TensorComparison, TensorMetrics } from './files.ts'
 import type { MethodCatalog } from './method.ts'
 import { call, stream } from './rpc.ts'
-import { runSpec, type Controls, type DataFacts, type Interval, type Outcome, type RunEvent, type RunPlan, type RunResult } from './run.ts'
+import type { Controls, DataFacts, Interval, Outcome, RunEvent, RunPlan, RunResult } from './run.ts'
+import { runSpec } from './spec.ts'
 
 /** How far a piece of work is; absolute, so that any of them may be left out. `unit` names what is counted where a rate of it means something. */
 export type Progress = { phase: string; done: number; total: number; unit?: string }
@@ -65,7 +67,6 @@ export type DecompressReport = {
   processing_time_ms: number
 }
 
-export const PERPLEXITY_PROTOCOLS = ['hf-stride', 'hf-stride-window-mean', 'disjoint', 'llama.cpp'] as const
 /** `stride` null: half the context where the protocol has one. `tokens`: how much of the text from its start. */
 export const perplexityInput = z
   .object({ ...text, protocol: z.enum(PERPLEXITY_PROTOCOLS), context: z.int().min(2), stride: z.int().min(1).nullable(), tokens: z.union([z.int().min(2), z.literal('all')]) })
@@ -117,8 +118,6 @@ export type ValidateEvent = Progress | { folder: string } | { run: { id: string;
 export type Check = { name: string; status: 'ok' | 'warning' | 'failed'; text: string }
 /** `passed` is false where anything failed; `controls` are those of the self-test, null where it could not run. */
 export type DoctorReport = { passed: boolean; checks: Check[]; controls: Controls | null }
-
-export const REPORT_FORMATS = ['json', 'csv', 'markdown'] as const
 
 const none = z.object({}).strict()
 const runId = z.object({ id: z.string().min(1) }).strict()

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { specOf } from '#core/cli/run-flags.ts'
 import { defaultSpec, STRICT_GATE } from '#core/runs/spec.ts'
 import { commandLine } from './command-line.ts'
-import type { RunSpec } from './run.ts'
+import type { RunSpec } from './spec.ts'
 
 /** The words of a command line as a shell sees them. */
 function words(line: string): string[] {

@@ -1,4 +1,4 @@
-import type { RunSpec } from './run.ts'
+import type { RunSpec } from './spec.ts'
 
 /**
  * The command that starts this sweep, quoted for a POSIX shell. What a sweep does anyway is left out, but for the gate, which is always

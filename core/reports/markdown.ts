@@ -1,5 +1,6 @@
 import { commandLine } from '#core/contract/command-line.ts'
-import type { Controls, GateSpec, RunResult } from '#core/contract/run.ts'
+import type { Controls, RunResult } from '#core/contract/run.ts'
+import type { GateSpec } from '#core/contract/spec.ts'
 import { conclusion } from './conclusion.ts'
 import { count, levelText, small } from './numbers.ts'
 import type { Report } from './report.ts'

@@ -1,4 +1,5 @@
-import type { RunResult, RunSpec } from '#core/contract/run.ts'
+import type { RunResult } from '#core/contract/run.ts'
+import type { RunSpec } from '#core/contract/spec.ts'
 
 /** The name that the embedded model's folder has and the word that asks for it. */
 const EMBEDDED = { folder: 'kvlab-demo', word: 'demo' } as const

@@ -1,4 +1,5 @@
-import type { Outcome, RunPlan, RunSpec } from '#core/contract/run.ts'
+import type { Outcome, RunPlan } from '#core/contract/run.ts'
+import type { RunSpec } from '#core/contract/spec.ts'
 import { isLossy, readMethod } from '#core/kv/methods.ts'
 import { rungEnds, stops, type Racer } from '#core/statistics/race.ts'
 import type { MethodTally, Tally } from './tally.ts'

@@ -1,5 +1,6 @@
 import type { LabErrorJson } from '#core/contract/errors.ts'
-import type { Controls, MethodBytes, MethodSpeed, Racing, RunPlan, RunResult, RunSpec, RunStatus, SpeedQuantiles, TensorError, Trial, Verdict } from '#core/contract/run.ts'
+import type { Controls, MethodBytes, MethodSpeed, Racing, RunPlan, RunResult, RunStatus, SpeedQuantiles, TensorError, Trial, Verdict } from '#core/contract/run.ts'
+import type { RunSpec } from '#core/contract/spec.ts'
 import { kernels } from '#core/kernels/index.ts'
 import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
 import { isLossy, readMethod } from '#core/kv/methods.ts'

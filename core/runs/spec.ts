@@ -1,5 +1,5 @@
 import { LabError } from '#core/contract/errors.ts'
-import { runSpec, type GateSpec, type RunSpec } from '#core/contract/run.ts'
+import { runSpec, type GateSpec, type RunSpec } from '#core/contract/spec.ts'
 import { readMethod, writeMethod } from '#core/kv/methods.ts'
 
 /**

@@ -6,7 +6,8 @@ import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
 import { fileError, makeFolder, replaceFile } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { RunEvent, RunPlan, RunResult, RunSpec, Trial } from '#core/contract/run.ts'
+import type { RunEvent, RunPlan, RunResult, Trial } from '#core/contract/run.ts'
+import type { RunSpec } from '#core/contract/spec.ts'
 import { checkSpec } from './spec.ts'
 
 /** Far longer than it takes to write a lock, in milliseconds. */

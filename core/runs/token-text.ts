@@ -1,5 +1,6 @@
 import { LabError } from '#core/contract/errors.ts'
-import type { DataFacts, RunSpec } from '#core/contract/run.ts'
+import type { DataFacts } from '#core/contract/run.ts'
+import type { RunSpec } from '#core/contract/spec.ts'
 import { loadTokenizer } from '#core/evaluation/tokenizer.ts'
 import { tokenIdsSha256, tokenStreams } from '#core/evaluation/windows.ts'
 import { findModel, type ModelFolder } from '#core/library/models.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { GateSpec, Interval, Outcome, Quality } from '#core/contract/run.ts'
+import type { Interval, Outcome, Quality } from '#core/contract/run.ts'
+import type { GateSpec } from '#core/contract/spec.ts'
 import { judge, outcomeOf } from './gate.ts'
 
 const NONE: GateSpec = { lnRatio: null, klMean: null, klP99: null, deltaPerplexity: null }

@@ -1,4 +1,5 @@
-import type { GateRule, GateSpec, Interval, Outcome, Quality } from '#core/contract/run.ts'
+import type { GateRule, Interval, Outcome, Quality } from '#core/contract/run.ts'
+import type { GateSpec } from '#core/contract/spec.ts'
 
 /**
  * Each limit of the gate held against a method: a test of non-inferiority. An interval's rule passes when its upper bound lies below the

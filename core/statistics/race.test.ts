@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { GateSpec } from '#core/contract/run.ts'
+import type { GateSpec } from '#core/contract/spec.ts'
 import { forecast, hypergeometricAtMost } from './forecast.ts'
 import { normalQuantile } from './quantile.ts'
 import { LEAST_WINDOWS, rungEnds, stops, type Racer, type RaceRules } from './race.ts'

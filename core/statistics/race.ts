@@ -1,4 +1,5 @@
-import type { GateSpec, Outcome } from '#core/contract/run.ts'
+import type { Outcome } from '#core/contract/run.ts'
+import type { GateSpec } from '#core/contract/spec.ts'
 import { forecast } from './forecast.ts'
 import { settledOutcome, windowMeans } from './settle.ts'
 import type { TokenSamples } from './samples.ts'

@@ -1,4 +1,5 @@
-import type { GateSpec, Outcome } from '#core/contract/run.ts'
+import type { Outcome } from '#core/contract/run.ts'
+import type { GateSpec } from '#core/contract/spec.ts'
 import { windowSums } from './clusters.ts'
 import { forecast, hypergeometricAtMost } from './forecast.ts'
 import type { TokenSamples } from './samples.ts'

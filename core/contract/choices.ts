@@ -1,0 +1,14 @@
+/** What can be chosen, where commands, pages and schemas all name the choices. */
+export const PERPLEXITY_PROTOCOLS = ['hf-stride', 'hf-stride-window-mean', 'disjoint', 'llama.cpp'] as const
+
+/** Formats of a run's report. */
+export const REPORT_FORMATS = ['json', 'csv', 'markdown'] as const
+
+/** Metrics that a gate may limit. */
+export const GATE_METRICS = ['lnRatio', 'klMean', 'klP99', 'deltaPerplexity'] as const
+
+/** How texts become one stream of tokens. */
+export const JOIN_RULES = ['file', 'hf-rows', 'documents'] as const
+
+/** Whether a window begins with the beginning-of-sequence token. */
+export const BOS_POLICIES = ['model', 'always', 'never'] as const
