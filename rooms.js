@@ -17,14 +17,14 @@ export const ROOMS = {
   'core/evaluation': { rooms: ['contract', 'bytes', 'onnx', 'kernels', 'kv', 'library'], node: 'all' },
   'core/runs': { rooms: ['contract', 'bytes', 'safetensors', 'kernels', 'kv', 'statistics', 'library', 'evaluation'], node: 'all' },
   'core/reports': { rooms: ['contract'], node: [] },
-  'core/host': { rooms: ['contract', 'evaluation', 'engine'], node: 'all' },
+  'core/host': { rooms: ['contract', 'bytes', 'evaluation', 'engine', 'library'], node: 'all' },
   'core/cli': { rooms: ['contract', 'reports', 'host', 'runs', 'library', 'kv', 'bytes'], node: 'all' },
 }
 
-/** What stands beside `core`: the page sees the contract alone; the shell starts the engine and hands over its port. */
+/** What stands beside `core`: the page sees the contract and the rooms that are pure functions of its types; the shell starts the engine and hands over its port. */
 export const OUTER_ROOMS = {
-  renderer: { rooms: ['contract'], node: false },
-  electron: { rooms: ['contract', 'engine', 'host'], node: true },
+  renderer: { rooms: ['contract', 'reports', 'statistics'], node: false },
+  electron: { rooms: ['contract', 'bytes', 'evaluation', 'engine', 'host'], node: true },
 }
 
 /** Packages that only these files may import. */
@@ -35,4 +35,6 @@ export const SINGLE_DOORS = {
   'lz4-napi': ['core/codecs/lz4.ts'],
   'xxhash-wasm': ['core/bytes/xxh64.ts'],
   'hyparquet-writer': ['core/runs/scores-parquet.ts'],
+  hyparquet: ['core/runs/tokens.ts'],
+  ws: ['core/host/websocket.ts'],
 }

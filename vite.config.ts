@@ -1,18 +1,15 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { assembly } from './scripts/assembly.ts'
+import { ALIAS, BUNDLED, EXTERNAL, OUTPUT } from './scripts/node-build.ts'
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-/**
- * The Node build: `out/cli.js`, `out/engine.js` and `out/bench.js`.
- * @huggingface/transformers is bundled lean: only its tokenizer and config classes are used, so sharp is replaced by a stub
- * and onnxruntime-web drops out; native packages stay external.
- */
+/** The Node build: `out/cli.js`, `out/engine.js` and `out/bench.js`. */
 export default defineConfig({
   plugins: [assembly()],
-  resolve: { alias: { sharp: at('./core/evaluation/no-sharp.ts') } },
-  ssr: { noExternal: ['@huggingface/transformers', '@huggingface/tokenizers', '@huggingface/jinja', '@bufbuild/protobuf', 'commander', 'hyparquet-writer', 'picocolors', 'xxhash-wasm', 'zod'], target: 'node' },
+  resolve: { alias: ALIAS },
+  ssr: { noExternal: BUNDLED, target: 'node' },
   build: {
     ssr: true,
     target: 'node20',
@@ -22,9 +19,8 @@ export default defineConfig({
     minify: false,
     rollupOptions: {
       input: { cli: at('./core/cli/main.ts'), engine: at('./core/host/child.ts'), bench: at('./bench/main.ts') },
-      external: ['onnxruntime-node', 'onnxruntime-common', 'lz4-napi'],
-      // Module-level constants stay constants: V8 folds them in the kernels, which makes them a quarter faster.
-      output: { topLevelVar: false, format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
+      external: EXTERNAL,
+      output: OUTPUT,
     },
   },
   test: {

@@ -1,27 +1,21 @@
 // Runs the command line from a checkout: builds what is stale, quietly, then runs out/cli.js in this process, so that a
-// Ctrl-C reaches the program itself. `--build-only` stops after the build.
+// Ctrl-C reaches the program itself. `--build-only` stops after the build; the page is built where `serve` or `--with-page` is given.
 // Every build gets a folder of its own, out/builds/ID, and out/*.js point to the newest: two builds at once, or a build while a
 // program runs, cannot mix their files.
 import { spawnSync } from 'node:child_process'
-import { readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { buildPage } from './page.js'
+import { isStale, root } from './stale.js'
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const out = join(root, 'out')
 const builds = join(out, 'builds')
-const SOURCES = ['core', 'bench', 'scripts/assembly.ts', 'vite.config.ts', 'package.json', 'package-lock.json']
+const SOURCES = ['core', 'bench', 'scripts/assembly.ts', 'scripts/node-build.ts', 'vite.config.ts', 'package.json', 'package-lock.json']
 /** Its time is that at which its build began. */
 const PROGRAM = join(out, 'cli.js')
 /** Older builds are removed; a program that still runs from one has long loaded what it needs. */
 const KEPT_BUILDS = 5
-
-/** Time of the last change in a file or folder, in milliseconds; 0 where there is none. A folder's own time tells of removals. */
-function changed(path) {
-  const facts = statSync(path, { throwIfNoEntry: false })
-  if (!facts?.isDirectory()) return facts?.mtimeMs ?? 0
-  return Math.max(facts.mtimeMs, ...readdirSync(path).filter((name) => !name.endsWith('.test.ts')).map((name) => changed(join(path, name))))
-}
 
 function build() {
   const began = new Date()
@@ -43,6 +37,8 @@ function build() {
   return true
 }
 
-const stale = Math.max(...SOURCES.map((name) => changed(join(root, name)))) > changed(PROGRAM)
-if (stale && !build()) process.exitCode = 2
-else if (process.argv[2] !== '--build-only') await import(pathToFileURL(PROGRAM).href)
+const [first] = process.argv.slice(2)
+const withPage = first === 'serve' || process.argv.includes('--with-page')
+const built = (!isStale(SOURCES, join('out', 'cli.js')) || build()) && (!withPage || buildPage())
+if (!built) process.exitCode = 2
+else if (first !== '--build-only') await import(pathToFileURL(PROGRAM).href)

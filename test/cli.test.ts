@@ -12,7 +12,7 @@ import { tinyModel } from './tiny-model.ts'
 
 // The built program as a person runs it, on the embedded model. test/build.ts has built it.
 const PROGRAM = fileURLToPath(new URL('../out/cli.js', import.meta.url))
-const COMMANDS = ['demo', 'sweep', 'resume', 'validate', 'perplexity', 'extract', 'compress', 'decompress', 'metrics', 'inspect', 'report', 'methods', 'doctor']
+const COMMANDS = ['demo', 'sweep', 'resume', 'validate', 'perplexity', 'extract', 'compress', 'decompress', 'metrics', 'inspect', 'report', 'methods', 'doctor', 'serve']
 const DEMO = ['--model', 'demo', '--data', 'demo', '--context', '64']
 
 let folder = ''
@@ -293,7 +293,7 @@ describe('verdicts', () => {
   it('the doctor finds the controls sound', async () => {
     const report = await json<DoctorReport>('doctor')
     expect(report.passed).toBe(true)
-    expect(report.checks.map(({ name }) => name)).toEqual(['machine', 'kvlab', 'onnxruntime', 'threads', 'lz4', 'identity', 'A/A', 'wrong cache'])
+    expect(report.checks.map(({ name }) => name)).toEqual(['machine', 'kvlab', 'onnxruntime', 'threads', 'memory', 'library', 'disk', 'settings', 'models', 'texts', 'lz4', 'identity', 'A/A', 'wrong cache'])
     expect(report.controls?.identity).toEqual({ windows: 4, klMax: 0, flips: 0, equalBits: true, passed: true })
   })
 })

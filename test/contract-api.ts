@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { LabError } from '#core/contract/errors.ts'
 import { call, stream, type Handlers } from '#core/contract/rpc.ts'
 
-/** A small API that shows every behaviour of the contract; served in one process and across two by contract.test.ts. */
+/** A small API that shows every behaviour of the contract; served over every transport by contract.test.ts. */
 export const testApi = {
   double: call<{ twice: number; note?: string }>()(z.object({ number: z.number(), nested: z.object({ list: z.array(z.int()) }).strict().optional() }).strict()),
   nothing: call<void>()(z.object({}).strict()),
@@ -11,13 +11,17 @@ export const testApi = {
   count: stream<number, { sum: number }>()(z.object({ to: z.int() }).strict()),
   forever: stream<number, void>()(z.object({ name: z.string() }).strict()),
   broken: stream<number, void>()(z.object({}).strict()),
+  echo: call<string>()(z.object({ text: z.string() }).strict()),
+  flood: stream<string, void>()(z.object({ size: z.int(), events: z.int() }).strict()),
+  flooded: call<number>()(z.object({}).strict()),
   ended: call<string[]>()(z.object({}).strict()),
   die: call<void>()(z.object({}).strict()),
 } as const
 
-/** Handlers with a memory of which endless streams were told to stop. `die` ends the side that serves. */
+/** Handlers with a memory of which endless streams were told to stop and of how many events `flood` has made. `die` ends the side that serves. */
 export function testHandlers(die: () => void): Handlers<typeof testApi> {
   const ended: string[] = []
+  let flooded = 0
   return {
     double: async ({ number }) => ({ twice: 2 * number }),
     nothing: async () => {},
@@ -49,6 +53,14 @@ export function testHandlers(die: () => void): Handlers<typeof testApi> {
       yield 2
       throw new LabError('NOT_FINITE', 'at the third')
     },
+    echo: async ({ text }) => text,
+    flood: async function* ({ size, events }) {
+      for (let i = 0; i < events; i++) {
+        flooded++
+        yield String(i).padEnd(size, '.')
+      }
+    },
+    flooded: async () => flooded,
     ended: async () => [...ended],
     die: async () => die(),
   }

@@ -1,17 +1,29 @@
 import { fork } from 'node:child_process'
+import { EventEmitter } from 'node:events'
+import { MessageChannel } from 'node:worker_threads'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import { LabError } from '#core/contract/errors.ts'
-import { portPair, type Port } from '#core/contract/ports.ts'
-import { answer, call, createClient, serve, stream, type Client } from '#core/contract/rpc.ts'
+import { httpClient } from '#core/contract/http-client.ts'
+import { messagePort, portPair, webSocketPort, type Port } from '#core/contract/ports.ts'
+import { answer, call, createClient, serve, stream, WINDOW, type Client } from '#core/contract/rpc.ts'
+import { forward } from '#core/host/forward.ts'
+import { startHost, type Host } from '#core/host/http.ts'
 import { processPort } from '#core/host/process-port.ts'
 import { testApi, testHandlers } from './contract-api.ts'
 
-type Transport = { name: string; open: () => Port }
+type TestClient = Client<typeof testApi>
+/** `ahead`: events that may have been made beside those a reader has taken, of `SIZE` characters each. */
+type Transport = { name: string; open: () => TestClient | Promise<TestClient>; ahead: number }
+
+const TOKEN = 'a-token-of-the-tests'
+/** Characters of a flood's event. */
+const SIZE = 100_000
 
 let folder = ''
 beforeAll(async () => {
@@ -26,16 +38,70 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
+/** What a transport has opened beside its client, closed after each test. */
+const opened: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of opened.splice(0)) await close()
+})
+
+function client(port: Port): TestClient {
+  opened.push(() => port.close())
+  return createClient(port)
+}
+
+async function host(): Promise<Host> {
+  const handlers = testHandlers(() => void started.close())
+  const started = await startHost({ api: testApi, handlers, page: join(folder, 'page'), home: folder, token: TOKEN, port: 0 })
+  opened.push(() => started.close())
+  return started
+}
+
 const transports: Transport[] = [
   {
     name: 'in memory',
+    ahead: WINDOW,
     open: () => {
       const [ours, theirs] = portPair()
       void serve(testApi, testHandlers(() => theirs.close()), theirs)
-      return ours
+      return client(ours)
     },
   },
-  { name: 'between processes', open: () => processPort(fork(join(folder, 'child.mjs'), { serialization: 'advanced' })) },
+  { name: 'between processes', ahead: WINDOW, open: () => client(processPort(fork(join(folder, 'child.mjs'), { serialization: 'advanced' }))) },
+  {
+    name: 'over a MessagePort',
+    ahead: WINDOW,
+    open: () => {
+      const { port1, port2 } = new MessageChannel()
+      const theirs = messagePort(port2)
+      void serve(testApi, testHandlers(() => theirs.close()), theirs)
+      return client(messagePort(port1))
+    },
+  },
+  {
+    name: 'over a WebSocket',
+    ahead: WINDOW,
+    open: async () => client(webSocketPort(new WebSocket((await host()).url.replace('http', 'ws') + 'engine'), TOKEN)),
+  },
+  {
+    name: 'over HTTP',
+    // No window but the buffers of two sockets: some megabytes each, as the system likes.
+    ahead: 32_000_000 / SIZE,
+    open: async () => {
+      const asking = httpClient<typeof testApi>((await host()).url, { token: TOKEN })
+      opened.unshift(() => asking.close())
+      return asking
+    },
+  },
+  {
+    name: 'passed on from a WebSocket to another process',
+    ahead: 2 * WINDOW,
+    open: async () => {
+      const behind = client(processPort(fork(join(folder, 'child.mjs'), { serialization: 'advanced' })))
+      const started = await startHost({ api: testApi, handlers: forward(testApi, behind), page: join(folder, 'page'), home: folder, token: TOKEN, port: 0 })
+      opened.push(() => started.close())
+      return client(webSocketPort(new WebSocket(started.url.replace('http', 'ws') + 'engine'), TOKEN))
+    },
+  },
 ]
 
 /** The LabError that `work` ends in. */
@@ -43,6 +109,18 @@ async function failure(work: Promise<unknown>): Promise<LabError> {
   const error = await work.then(() => new Error('it did not fail'), (reason: unknown) => reason)
   if (error instanceof LabError) return error
   throw error
+}
+
+/** What a count is once it does not change any more. */
+async function settled(count: () => Promise<number>): Promise<number> {
+  let [last, same] = [await count(), 0]
+  while (same < 5) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    const now = await count()
+    same = now === last ? same + 1 : 0
+    last = now
+  }
+  return last
 }
 
 async function drain<E, R>(steps: AsyncGenerator<E, R, void>): Promise<{ events: E[]; result: R }> {
@@ -54,14 +132,11 @@ async function drain<E, R>(steps: AsyncGenerator<E, R, void>): Promise<{ events:
   }
 }
 
-describe.each(transports)('the contract $name', ({ open }) => {
-  let port: Port
-  let client: Client<typeof testApi>
-  beforeEach(() => {
-    port = open()
-    client = createClient(port)
+describe.each(transports)('the contract $name', ({ open, ahead }) => {
+  let client: TestClient
+  beforeEach(async () => {
+    client = await open()
   })
-  afterEach(() => port.close())
 
   /** Ask by a route that the types do not know. */
   const stray = (route: string, input: object = {}): Promise<unknown> => client.call(route as 'nothing', input as Record<string, never>)
@@ -154,6 +229,47 @@ describe.each(transports)('the contract $name', ({ open }) => {
     expect((await failure(client.call('wait', {}, { signal: controller.signal }))).code).toBe('CANCELLED')
   })
 
+  it('carries a megabyte both ways', async () => {
+    const text = 'äöü€😀\n"\\'.repeat(52_000)
+    expect(await client.call('echo', { text })).toBe(text)
+  })
+
+  it('carries many streams side by side, some left and some aborted', async () => {
+    const controller = new AbortController()
+    const whole = Array.from({ length: 40 }, (_, i) => drain(client.stream('count', { to: 100 + i })))
+    const left = Array.from({ length: 10 }, async (_, i) => {
+      for await (const event of client.stream('forever', { name: `left ${i}` })) if (event === i) return
+    })
+    const aborted = Array.from({ length: 10 }, (_, i) => failure(drain(client.stream('forever', { name: `aborted ${i}` }, { signal: controller.signal }))))
+    await Promise.all(left)
+    controller.abort()
+    for (const error of await Promise.all(aborted)) expect(error.code).toBe('CANCELLED')
+    for (const [i, { events, result }] of (await Promise.all(whole)).entries()) expect([events.length, result.sum]).toEqual([100 + i, ((100 + i) * (101 + i)) / 2])
+    expect(await endedStreams(20)).toHaveLength(20)
+  })
+
+  it('makes nothing that a slow reader is far from, and goes on when it is read', async () => {
+    const events = 1000
+    const reader = client.stream('flood', { size: SIZE, events })
+    for (let i = 0; i < 3; i++) await reader.next()
+    expect(await settled(() => client.call('flooded', {}))).toBeLessThanOrEqual(3 + ahead + 1)
+    for (let i = 3; i < 103; i++) expect((await reader.next()).value).toMatch(new RegExp(`^${i}\\.`))
+    const later = await settled(() => client.call('flooded', {}))
+    expect(later).toBeGreaterThanOrEqual(103)
+    expect(later).toBeLessThanOrEqual(103 + ahead + 1)
+    await reader.return()
+    expect(await settled(() => client.call('flooded', {}))).toBeLessThanOrEqual(later + 1)
+  })
+
+  it('ends a stream that waits for its reader when the reader leaves', async () => {
+    for await (const event of client.stream('forever', { name: 'full' })) {
+      expect(event).toBe(0)
+      await new Promise((resolve) => setTimeout(resolve, 2 * WINDOW))
+      break
+    }
+    expect(await endedStreams(1)).toEqual(['full'])
+  })
+
   it('rejects all that is under way when the other side dies, and whatever is asked later', async () => {
     const waiting = failure(client.call('wait', {}))
     const streaming = failure(drain(client.stream('forever', { name: 'dead' })))
@@ -173,6 +289,51 @@ describe.each(transports)('the contract $name', ({ open }) => {
   })
 })
 
+describe('ports', () => {
+  /** Electron's MessagePortMain: `on` alone, and a close that only the other side hears. */
+  class MainPort extends EventEmitter {
+    other: MainPort | null = null
+    postMessage = (data: unknown): void => void setImmediate(() => this.other?.emit('message', { data: structuredClone(data), ports: [] }))
+    start = (): void => {}
+    close = (): void => void setImmediate(() => this.other?.emit('close'))
+  }
+
+  it('carries messages over ports as Electron has them, and ends with them', async () => {
+    const [one, two] = [new MainPort(), new MainPort()]
+    one.other = two
+    two.other = one
+    void serve(testApi, testHandlers(() => {}), messagePort(two))
+    const client = createClient<typeof testApi>(messagePort(one))
+    expect((await drain(client.stream('count', { to: 200 }))).result).toEqual({ sum: 20_100 })
+    const waiting = failure(client.call('wait', {}))
+    one.emit('close')
+    expect((await waiting).code).toBe('ENGINE_CRASHED')
+    expect((await failure(client.call('nothing', {}))).code).toBe('ENGINE_CRASHED')
+  })
+
+  it('tells of its end once, whoever asks later too', async () => {
+    const { port1, port2 } = new MessageChannel()
+    const port = messagePort(port1)
+    const told: string[] = []
+    port.onClose(() => told.push('early'))
+    const other = new Promise<string>((resolve) => messagePort(port2).onClose(({ code }) => resolve(code)))
+    port.close()
+    port.close()
+    port.post({ to: 'nobody' })
+    port.onClose(() => told.push('late'))
+    expect(await other).toBe('ENGINE_CRASHED')
+    expect(told).toEqual(['early', 'late'])
+  })
+
+  it('says what ended a WebSocket: a wrong token, no host, a message that is too long', async () => {
+    const url = (await host()).url.replace('http', 'ws') + 'engine'
+    const ask = async (port: Port, text = ''): Promise<LabError> => failure(client(port).call('echo', { text }))
+    expect(await ask(webSocketPort(new WebSocket(url), 'wrong'))).toMatchObject({ code: 'INVALID_INPUT', message: expect.stringContaining('token') as unknown })
+    expect(await ask(webSocketPort(new WebSocket('ws://127.0.0.1:9/engine'), TOKEN))).toMatchObject({ code: 'ENGINE_CRASHED' })
+    expect(await ask(webSocketPort(new WebSocket(url), TOKEN), 'x'.repeat(2 ** 20))).toMatchObject({ code: 'ENGINE_CRASHED', message: expect.stringContaining('longer') as unknown })
+  })
+})
+
 describe('messages', () => {
   it('serves nothing but well-formed requests', async () => {
     const [ours, theirs] = portPair()
@@ -186,6 +347,60 @@ describe('messages', () => {
     expect(replies).toHaveLength(2)
     expect(replies).toContainEqual({ type: 'result', id: 3 })
     expect(replies).toContainEqual(expect.objectContaining({ type: 'error', id: 4, error: expect.objectContaining({ code: 'INVALID_INPUT' }) as unknown }))
+  })
+
+  it('waits for a reader that says nothing, and gives no credit for more than was sent', async () => {
+    const [ours, theirs] = portPair()
+    void serve(testApi, testHandlers(() => {}), theirs)
+    const replies: unknown[] = []
+    ours.onMessage((message) => void replies.push(message))
+    ours.post({ type: 'ask', id: 1, route: 'flood', input: { size: 1, events: 1000 } })
+    const received = (): Promise<number> => settled(async () => replies.length)
+    expect(await received()).toBe(WINDOW)
+    for (const count of [undefined, null, '9', NaN, -9, 0, {}]) ours.post({ type: 'taken', id: 1, count })
+    ours.post({ type: 'taken', id: 2, count: 9 })
+    expect(await received()).toBe(WINDOW)
+    ours.post({ type: 'taken', id: 1, count: 5 })
+    expect(await received()).toBe(WINDOW + 5)
+    ours.post({ type: 'taken', id: 1, count: 1e9 })
+    expect(await received()).toBe(2 * WINDOW + 5)
+    ours.post({ type: 'cancel', id: 1 })
+    expect(await received()).toBe(2 * WINDOW + 6)
+    expect(replies.at(-1)).toMatchObject({ type: 'error', id: 1, error: { code: 'CANCELLED' } })
+  })
+
+  it('is not hurt by an engine that talks nonsense', async () => {
+    const [ours, theirs] = portPair()
+    const client = createClient<typeof testApi>(ours)
+    theirs.onMessage((message) => {
+      const { id, type } = message as { id: number; type: string }
+      for (const nonsense of [null, 1, 'event', [], {}, { id }, { id, type: 'taken' }, { type: 'result' }, { id: '1', type: 'result' }, { id: 99, type: 'result' }]) theirs.post(nonsense)
+      if (type === 'ask') theirs.post({ id, type: 'error', ...(id === 1 ? {} : { error: { code: 'NO_SUCH_CODE', message: id === 2 ? 7 : 'said' } }) })
+    })
+    const errors = [await failure(client.call('nothing', {})), await failure(client.call('nothing', {})), await failure(client.call('nothing', {}))]
+    expect(errors.map(({ code }) => code)).toEqual(['INTERNAL', 'INTERNAL', 'INTERNAL'])
+    expect(errors[2]?.message).toBe('said')
+  })
+
+  it('ends a stream whose engine does not wait, and tells it so', async () => {
+    const [ours, theirs] = portPair()
+    const client = createClient<typeof testApi>(ours)
+    const heard: unknown[] = []
+    theirs.onMessage((message) => {
+      heard.push(message)
+      if ((message as { type: string }).type === 'ask') for (let i = 0; i < 100 * WINDOW; i++) theirs.post({ type: 'event', id: 1, value: i })
+    })
+    const seen: number[] = []
+    const error = await failure((async () => {
+      for await (const event of client.stream('forever', { name: 'flood' })) {
+        seen.push(event)
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+    })())
+    expect(error.code).toBe('INTERNAL')
+    expect(seen.length).toBeLessThanOrEqual(2 * WINDOW)
+    await client.call('nothing', {}, { signal: AbortSignal.timeout(20) }).catch(() => {})
+    expect(heard).toContainEqual({ type: 'cancel', id: 1 })
   })
 
   it('aborts the handlers of a closed port and ends when they have ended', async () => {

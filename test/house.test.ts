@@ -14,7 +14,7 @@ function sourcesOf(folder: string): string[] {
   if (!existsSync(join(root, folder))) return []
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((file) => join(folder, file))
-    .filter((file) => /\.(ts|vue)$/.test(file) && !file.endsWith('.test.ts'))
+    .filter((file) => /\.(ts|vue)$/.test(file) && !/\.(test|config)\.ts$/.test(file))
 }
 
 const files = sourcesOf('core')

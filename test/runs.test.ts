@@ -128,7 +128,7 @@ describe('a run', () => {
   it('tells a watcher the same as its result: the fold of the events', () => {
     const last = reference.events.at(-1)
     expect(last?.type).toBe('finished')
-    const snapshot = reference.events.reduce(apply, emptySnapshot(reference.result.id))
+    const snapshot = reference.events.reduce(apply, emptySnapshot({ id: reference.result.id, folder: reference.folder, createdAt: reference.result.createdAt, spec: small() }))
     expect(snapshot.status).toBe('done')
     expect(JSON.parse(JSON.stringify(snapshot.result))).toEqual(reference.result)
     expect(snapshot.trials).toEqual(snapshot.result?.trials)

@@ -1,4 +1,4 @@
-import type { Controls, GateRule, Interval, Outcome, Quality, RunResult, Trial } from '#core/contract/run.ts'
+import type { Controls, GateRule, Interval, Outcome, Quality, RunPlan, RunResult, Trial } from '#core/contract/run.ts'
 
 /** A hand-made result of a run of 10,230 tokens; `change` puts other fields in place. */
 export function sampleResult(trials: Trial[], change: Partial<RunResult> = {}): RunResult {
@@ -46,6 +46,28 @@ export function sampleResult(trials: Trial[], change: Partial<RunResult> = {}): 
     racing: null,
     warnings: [],
     timing: { totalSeconds: 10, inferenceSeconds: 8, encodeSeconds: 1, decodeSeconds: 0.5, scoreSeconds: 0.4, writeSeconds: 0.02, otherSeconds: 0.08, controlSeconds: 0.6 },
+    prefill: { tokensPerSecond: 4000 },
+    ...change,
+  }
+}
+
+/** The plan that such a result comes from. */
+export function samplePlan(methods: string[], change: Partial<RunPlan> = {}): RunPlan {
+  const { protocol, model, data } = sampleResult([])
+  return {
+    protocol,
+    model,
+    data,
+    methods,
+    rungEnds: [],
+    cells: methods.length * protocol.windows,
+    passes: 40,
+    scoredTokens: protocol.scoredTokens,
+    batch: 2,
+    threads: 2,
+    resolvableLnRatio: 0.01,
+    estimate: { memoryBytes: 1, diskBytes: 1, seconds: 1 },
+    warnings: [],
     ...change,
   }
 }

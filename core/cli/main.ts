@@ -13,6 +13,7 @@ import { addMetrics } from './metrics.ts'
 import { addPerplexity } from './perplexity.ts'
 import { addReport } from './report.ts'
 import { addResume } from './resume.ts'
+import { addServe } from './serve.ts'
 import { addSweep } from './sweep.ts'
 import { addValidate } from './validate.ts'
 
@@ -37,7 +38,7 @@ Examples:
 
 Exit codes: 0 pass, 1 gate failed (sweep and demo: with --strict, or when no method could be measured), 2 wrong usage or input, 3 inconclusive, 4 a control failed, 130 interrupted.`,
   )
-for (const add of [addDemo, addSweep, addResume, addValidate, addPerplexity, addExtract, addCompress, addDecompress, addMetrics, addInspect, addReport, addMethods, addDoctor]) add(program)
+for (const add of [addDemo, addSweep, addResume, addValidate, addPerplexity, addExtract, addCompress, addDecompress, addMetrics, addInspect, addReport, addServe, addMethods, addDoctor]) add(program)
 
 // A reader that has seen enough, such as head, is no error.
 for (const output of [process.stdout, process.stderr]) {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { follow } from './follow.ts'
@@ -10,13 +11,14 @@ export function addResume(program: Command): void {
     .command('resume')
     .summary('continue a stopped run')
     .description('Continue a run that was interrupted, killed or ran into an error. It ends in the same table as a run that was not.')
-    .argument('<run>', 'the folder of the run')
+    .argument('<run>', 'the folder of the run or, of a run in the library, its name')
     .option('--strict', 'let the exit code follow the worst verdict: 1 fail, 3 inconclusive')
     .addHelpText('after', '\nExamples:\n  kvlab resume runs/long')
     .action(
       action(async (session, run: string, flags: { strict?: true }) => {
         const { defaultSpec } = await import('#core/runs/spec.ts')
-        const { id, folder } = await session.engine.call('run.resume', { folder: run }, { signal: session.signal })
+        const isFolder = existsSync(run) || /[/\\]/.test(run)
+        const { id, folder } = await session.engine.call('run.resume', isFolder ? { folder: run } : { id: run }, { signal: session.signal })
         const spec = defaultSpec(await readSpec(join(folder, 'spec.json')))
         return follow(session, { id, folder, strict: flags.strict ?? false, next: (result) => nextCommand(spec, result, folder) })
       }),

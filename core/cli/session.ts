@@ -7,7 +7,7 @@ import { LabError, toLabErrorJson, type LabErrorCode } from '#core/contract/erro
 import { createClient, type Client } from '#core/contract/rpc.ts'
 import { forkEngine, type EngineProcess } from '#core/host/fork.ts'
 import { EXIT } from './exit.ts'
-import { libraryHome } from './home.ts'
+import { libraryHome } from '#core/host/home.ts'
 import { ProgressLine } from './progress.ts'
 
 /** Options that every command takes. */

@@ -3,6 +3,7 @@ import { PERPLEXITY_PROTOCOLS, REPORT_FORMATS } from './choices.ts'
 import type { LabErrorJson } from './errors.ts'
 import type { FileInfo, TensorComparison, TensorMetrics } from './files.ts'
 import type { MethodCatalog } from './method.ts'
+import type { Activity, DataEntry, Defaults, FolderListing, Histogram, ModelEntry, RunComparison, RunEntry, Settings, TokenTable } from './library.ts'
 import { call, stream } from './rpc.ts'
 import type { Controls, DataFacts, Interval, Outcome, RunEvent, RunPlan, RunResult } from './run.ts'
 import { runSpec } from './spec.ts'
@@ -121,25 +122,58 @@ export type DoctorReport = { passed: boolean; checks: Check[]; controls: Control
 
 const none = z.object({}).strict()
 const runId = z.object({ id: z.string().min(1) }).strict()
+const folder = z.object({ folder: path }).strict()
+
+export const settings = z
+  .object({ threads: runSpec.shape.threads, memoryBudget: runSpec.shape.memoryBudget, modelFolders: z.array(path).max(100), dataFolders: z.array(path).max(100) })
+  .strict()
+
+/** Most rows of a token table: what a page can still hold and sort at once. */
+export const MAX_TOKEN_ROWS = 100_000
 
 /** Everything that can be asked of the engine. */
 export const engineApi = {
   'engine.info': call<EngineInfo>()(none),
   'method.list': call<MethodCatalog>()(none),
+  'settings.read': call<Settings>()(none),
+  'settings.write': call<Settings>()(settings),
+  /** What a new sweep begins with, the settings in it. */
+  'spec.defaults': call<Defaults>()(none),
+  /** One folder for a chooser; null: where a chooser begins. */
+  'folder.list': call<FolderListing>()(z.object({ path: path.nullable() }).strict()),
   'file.inspect': call<FileInfo>()(z.object({ path }).strict()),
+  'file.histogram': call<Histogram>()(z.object({ path, tensor: z.string() }).strict()),
   'file.metrics': call<TensorComparison>()(z.object({ before: path, after: path }).strict()),
+  'model.list': stream<Progress, ModelEntry[]>()(none),
+  'model.inspect': call<ModelEntry>()(z.object({ path }).strict()),
+  'data.list': stream<Progress, DataEntry[]>()(none),
+  'data.inspect': call<DataEntry>()(z.object({ path }).strict()),
   'kv.extract': stream<Progress, ExtractReport>()(extractInput),
   'kv.compress': stream<Progress, CompressReport>()(compressInput),
   'kv.decompress': stream<Progress, DecompressReport>()(decompressInput),
   'perplexity.measure': stream<Progress, PerplexityReport>()(perplexityInput),
   'run.plan': stream<Progress, RunPlan>()(runSpec),
-  /** Ends when the run has started; what it does then is watched. */
+  /** Ends when the run has started or waits for another to end; what it does then is watched. */
   'run.start': stream<Progress, { id: string; folder: string }>()(z.object({ spec: runSpec, out: path.nullable() }).strict()),
-  'run.resume': call<{ id: string; folder: string }>()(z.object({ folder: path }).strict()),
-  /** A snapshot first, then what happens, until `finished`. Leaving it does not stop the run. */
+  /** Go on with a stopped run, by its folder or, in the library, by its id. */
+  'run.resume': call<{ id: string; folder: string }>()(z.union([folder, runId])),
+  /** Know the run of any folder by its id from now on. */
+  'run.open': call<{ id: string; folder: string }>()(folder),
+  /** Newest first. */
+  'run.list': call<RunEntry[]>()(none),
+  /** The runs that work or wait, at once and at each change, ten times a second at most, until the watcher leaves. */
+  'run.activity': stream<Activity[], void>()(none),
+  /** A snapshot first, then what happens, until `finished`; of a run that does not work now the snapshot alone. Leaving it does not stop the run. */
   'run.watch': stream<RunEvent, void>()(runId),
+  /** Hold before the next pass, and go on. */
+  'run.pause': call<void>()(runId),
+  'run.continue': call<void>()(runId),
   /** Ends the run after the pass in flight; answers when all of it is on disk. */
   'run.cancel': call<void>()(runId),
+  'run.notes': call<void>()(z.object({ id: z.string().min(1), tags: z.array(z.string().min(1).max(40)).max(20), notes: z.string().max(100_000) }).strict()),
+  /** Runs of one protocol side by side; RUN_MISMATCH names the first field that differs. */
+  'run.compare': call<RunComparison>()(z.object({ ids: z.array(z.string().min(1)).min(2).max(20) }).strict()),
+  'run.tokens': call<TokenTable>()(z.object({ id: z.string().min(1), method: z.string().min(1), limit: z.int().min(1).max(MAX_TOKEN_ROWS) }).strict()),
   'run.validate': stream<ValidateEvent, ValidationReport>()(validateInput),
   'report.render': call<string>()(z.object({ folder: path, format: z.enum(REPORT_FORMATS) }).strict()),
   'doctor.run': stream<Progress | Check, DoctorReport>()(none),

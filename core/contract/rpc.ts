@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { LabError, toLabErrorJson, type Json, type LabErrorJson } from './errors.ts'
+import { LAB_ERROR_CODES, LabError, toLabErrorJson, type Json, type LabErrorJson } from './errors.ts'
 import type { Port } from './ports.ts'
 
 /** A route that is asked once and answers once. `returns` is never set: it carries the type. */
@@ -43,8 +43,14 @@ export type Client<A extends Api> = {
   close(): void
 }
 
-/** The five messages that cross a port. `id` is the asker's. */
-export type Request = { type: 'ask'; id: number; route: string; input: Json } | { type: 'cancel'; id: number }
+/**
+ * Most events of one stream that were sent and that the reader has not taken: enough to hide the way there and back, few enough that a reader
+ * who is behind makes the handler wait, whose own queue then leaves out what is old.
+ */
+export const WINDOW = 64
+
+/** The six messages that cross a port. `id` is the asker's. `taken`: so many events of that stream more have reached their reader. */
+export type Request = { type: 'ask'; id: number; route: string; input: Json } | { type: 'cancel'; id: number } | { type: 'taken'; id: number; count: number }
 export type Reply = { type: 'event'; id: number; value: Json } | { type: 'result'; id: number; value?: Answer } | { type: 'error'; id: number; error: LabErrorJson }
 
 /**
@@ -65,38 +71,83 @@ export async function* answer<A extends Api>(api: A, handlers: Handlers<A>, rout
   return Symbol.asyncIterator in running ? yield* running : await running
 }
 
+/** Run one request to its end and hand each reply to `send`, which may make the handler wait. Rejects only where `send` does so for an error. */
+export async function deliver<A extends Api>(
+  api: A,
+  handlers: Handlers<A>,
+  { id, route, input }: { id: number; route: string; input: unknown },
+  signal: AbortSignal,
+  send: (reply: Reply) => void | Promise<void>,
+): Promise<void> {
+  try {
+    const steps = answer(api, handlers, route, input, signal)
+    for (;;) {
+      const step = await steps.next()
+      if (step.done) return await send({ type: 'result', id, value: step.value })
+      if (!signal.aborted) await send({ type: 'event', id, value: step.value })
+      if (signal.aborted) await steps.return()
+      signal.throwIfAborted()
+    }
+  } catch (error) {
+    await send({ type: 'error', id, error: toLabErrorJson(error) })
+  }
+}
+
+/** The events of one stream that were sent and not taken. */
+class Outstanding {
+  readonly #signal: AbortSignal
+  #events = 0
+  #wake: () => void = () => {}
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+    signal.addEventListener('abort', () => this.#wake(), { once: true })
+  }
+
+  sent(): void {
+    this.#events++
+  }
+
+  /** What the other side says it has taken; more than was sent earns no credit. */
+  taken(count: unknown): void {
+    if (typeof count !== 'number' || !(count > 0)) return
+    this.#events = Math.max(0, this.#events - count)
+    this.#wake()
+  }
+
+  /** Resolves when less than a window is outstanding, or when the signal is aborted. */
+  async room(): Promise<void> {
+    while (this.#events >= WINDOW && !this.#signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve))
+  }
+}
+
 /**
- * Answer every request that comes through the port; a cancel aborts the signal of its request, a closed port all of them.
- * Resolves when the port is closed and every handler has ended.
+ * Answer every request that comes through the port; a cancel aborts the signal of its request, a closed port all of them. A stream waits while its
+ * reader has not taken WINDOW of its events. Resolves when the port is closed and every handler has ended.
  */
 export async function serve<A extends Api>(api: A, handlers: Handlers<A>, port: Port): Promise<void> {
-  const running = new Map<number, { controller: AbortController; ended: Promise<void> }>()
-  const reply = (message: Reply): void => port.post(message)
+  const running = new Map<number, { controller: AbortController; outstanding: Outstanding; ended: Promise<void> }>()
 
-  async function run(id: number, route: string, input: unknown, signal: AbortSignal): Promise<void> {
-    try {
-      const steps = answer(api, handlers, route, input, signal)
-      for (;;) {
-        const step = await steps.next()
-        if (step.done) return reply({ type: 'result', id, value: step.value })
-        if (signal.aborted) await steps.return()
-        signal.throwIfAborted()
-        reply({ type: 'event', id, value: step.value })
-      }
-    } catch (error) {
-      reply({ type: 'error', id, error: toLabErrorJson(error) })
-    } finally {
-      running.delete(id)
-    }
+  async function run(request: { id: number; route: string; input: unknown }, signal: AbortSignal, outstanding: Outstanding): Promise<void> {
+    await deliver(api, handlers, request, signal, async (reply) => {
+      port.post(reply)
+      if (reply.type !== 'event') return
+      outstanding.sent()
+      await outstanding.room()
+    })
+    running.delete(request.id)
   }
 
   port.onMessage((message) => {
     const request = message as Partial<Request> | null
     if (typeof request?.id !== 'number') return
-    if (request.type === 'cancel') running.get(request.id)?.controller.abort(new LabError('CANCELLED', 'cancelled'))
-    if (request.type !== 'ask' || typeof request.route !== 'string' || running.has(request.id)) return
+    const { id } = request
+    if (request.type === 'cancel') running.get(id)?.controller.abort(new LabError('CANCELLED', 'cancelled'))
+    if (request.type === 'taken') running.get(id)?.outstanding.taken(request.count)
+    if (request.type !== 'ask' || typeof request.route !== 'string' || running.has(id)) return
     const controller = new AbortController()
-    running.set(request.id, { controller, ended: run(request.id, request.route, request.input, controller.signal) })
+    const outstanding = new Outstanding(controller.signal)
+    running.set(id, { controller, outstanding, ended: run({ id, route: request.route, input: request.input }, controller.signal, outstanding) })
   })
   const reason = await new Promise<LabError>((resolve) => port.onClose(resolve))
   const left = [...running.values()]
@@ -111,8 +162,7 @@ export function createClient<A extends Api>(port: Port): Client<A> {
   let closed: LabError | null = null
 
   port.onMessage((message) => {
-    const reply = message as Reply
-    asked.get(reply.id)?.(reply)
+    if (isReply(message)) asked.get(message.id)?.(message)
   })
   port.onClose((reason) => {
     closed = reason
@@ -125,8 +175,11 @@ export function createClient<A extends Api>(port: Port): Client<A> {
     const id = ++lastId
     const waiting: Reply[] = []
     let wake: () => void = () => {}
+    let taken = 0
     const tell = (reply: Reply): void => {
-      waiting.push(reply)
+      const flood = reply.type === 'event' && waiting.length >= WINDOW
+      if (flood) asked.delete(id)
+      waiting.push(flood ? { type: 'error', id, error: { code: 'INTERNAL', message: `${route}: the engine does not wait for its reader` } } : reply)
       wake()
     }
     const abort = (): void => tell({ type: 'error', id, error: cancelled(signal).toJSON() })
@@ -142,12 +195,17 @@ export function createClient<A extends Api>(port: Port): Client<A> {
           continue
         }
         if (reply.type === 'event') {
+          taken++
+          if (taken === WINDOW / 2) {
+            port.post({ type: 'taken', id, count: taken } satisfies Request)
+            taken = 0
+          }
           yield reply.value
           continue
         }
-        ended = !signal?.aborted
+        ended = asked.has(id) && !signal?.aborted
         if (reply.type === 'result') return reply.value
-        throw new LabError(reply.error.code, reply.error.message, reply.error.details)
+        throw errorOf(reply)
       }
     } finally {
       asked.delete(id)
@@ -168,6 +226,20 @@ export function createClient<A extends Api>(port: Port): Client<A> {
   return { call: once, stream: ask, close: () => port.close() } as unknown as Client<A>
 }
 
-function cancelled(signal: AbortSignal | undefined): LabError {
+/** Whether a message is a reply; whatever else comes is left alone. */
+export function isReply(message: unknown): message is Reply {
+  const reply = message as Partial<Reply> | null
+  return typeof reply?.id === 'number' && (reply.type === 'event' || reply.type === 'result' || reply.type === 'error')
+}
+
+/** The LabError that a reply carries; of an engine that is not ours it is INTERNAL. */
+export function errorOf({ error }: Extract<Reply, { type: 'error' }>): LabError {
+  const { code, message, details } = (error ?? {}) as Partial<LabErrorJson>
+  const known = LAB_ERROR_CODES.find((own) => own === code) ?? 'INTERNAL'
+  return new LabError(known, typeof message === 'string' ? message : 'the engine sent an error that says nothing', details)
+}
+
+/** Why a request whose signal was aborted ended. */
+export function cancelled(signal: AbortSignal | undefined): LabError {
   return signal?.reason instanceof LabError ? signal.reason : new LabError('CANCELLED', 'cancelled')
 }

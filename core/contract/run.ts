@@ -112,7 +112,8 @@ export type DataFacts = { name: string; textSha256: string; tokenIdsSha256: stri
  */
 export type Racing = { rungs: number; ends: number[]; dropped: number; cells: number; skippedCells: number; secondsSaved: number }
 
-export type RunStatus = 'running' | 'done' | 'cancelled' | 'interrupted' | 'failed'
+/** `queued`: another run works; `cancelling`: asked to stop, the pass in flight is not over. A folder on disk is never one of the first four. */
+export type RunStatus = 'queued' | 'running' | 'paused' | 'cancelling' | 'done' | 'cancelled' | 'interrupted' | 'failed'
 /** `result.json`, schema kvlab.run/1. */
 export type RunResult = {
   schema: 'kvlab.run/1'
@@ -135,6 +136,8 @@ export type RunResult = {
   warnings: string[]
   /** Wall seconds by what they were spent on; `controlSeconds` are part of the others: the controls' share of the passes they were in. */
   timing: { totalSeconds: number; inferenceSeconds: number; encodeSeconds: number; decodeSeconds: number; scoreSeconds: number; writeSeconds: number; otherSeconds: number; controlSeconds: number }
+  /** How fast this machine computes a prefix anew, over all prefix passes of the run, one row each: what a loaded cache must beat. Null where none was timed. */
+  prefill: { tokensPerSecond: number } | null
 }
 
 /** What a sweep will do, before it does it. Seconds and bytes are estimates and say so; `memoryBytes`: the engine process at its fullest, the model included. */
@@ -162,6 +165,7 @@ export type LiveTrial = { method: string; status: 'waiting' | 'running' | 'faile
 export type RunEvent =
   | { type: 'snapshot'; snapshot: RunSnapshot }
   | { type: 'planned'; at: string; plan: RunPlan }
+  | { type: 'state'; status: 'queued' | 'running' | 'paused' | 'cancelling' }
   /** Absolute, so that it may be coalesced. */
   | { type: 'progress'; phase: string; done: number; total: number; secondsLeft: number | null; tokensPerSecond: number | null }
   | { type: 'live'; baseline: { perplexity: number; tokens: number } | null; trials: LiveTrial[] }
@@ -174,6 +178,9 @@ export type RunEvent =
 /** All a watcher needs; built by `apply` from events, in the engine and in every client alike. */
 export type RunSnapshot = {
   id: string
+  folder: string
+  createdAt: string
+  spec: RunSpec
   status: RunStatus
   plan: RunPlan | null
   progress: { phase: string; done: number; total: number; secondsLeft: number | null; tokensPerSecond: number | null } | null
@@ -187,8 +194,8 @@ export type RunSnapshot = {
 }
 
 /** The state before any event. */
-export function emptySnapshot(id: string): RunSnapshot {
-  return { id, status: 'running', plan: null, progress: null, baseline: null, live: [], rungs: [], trials: [], warnings: [], reason: null, result: null }
+export function emptySnapshot(of: Pick<RunSnapshot, 'id' | 'folder' | 'createdAt' | 'spec'>): RunSnapshot {
+  return { ...of, status: 'running', plan: null, progress: null, baseline: null, live: [], rungs: [], trials: [], warnings: [], reason: null, result: null }
 }
 
 /** The pure fold: the snapshot after `event`. */
@@ -198,6 +205,8 @@ export function apply(snapshot: RunSnapshot, event: RunEvent): RunSnapshot {
       return event.snapshot
     case 'planned':
       return { ...snapshot, plan: event.plan }
+    case 'state':
+      return { ...snapshot, status: event.status }
     case 'progress': {
       const { type: _, ...progress } = event
       return { ...snapshot, progress }

@@ -12,10 +12,11 @@ const LAST_WORDS = 4000
 
 /**
  * Fork the engine: inference blocks its process and a native fault ends it, so neither may happen here.
- * What libraries print goes to stderr (`verbose`) or is kept for the crash report; it never reaches stdout.
+ * What libraries print goes to stderr (`verbose`) or is kept for the crash report; it never reaches stdout. `script`: the built engine, where this is not
+ * part of the built program.
  */
-export function forkEngine(options: { home: string; verbose: boolean }): EngineProcess {
-  const child = fork(engineScript(), [options.home], {
+export function forkEngine(options: { home: string; verbose: boolean; script?: string }): EngineProcess {
+  const child = fork(options.script ?? engineScript(), [options.home], {
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // A group of its own, so that the terminal's Ctrl-C reaches only us and the pass in flight can end. Windows would open a
@@ -24,15 +25,18 @@ export function forkEngine(options: { home: string; verbose: boolean }): EngineP
     execArgv: [],
   })
   let lastWords = ''
-  for (const output of [child.stdout, child.stderr]) {
-    output?.on('data', (chunk: Buffer) => {
+  const outputs = [child.stdout, child.stderr].filter((output) => output !== null)
+  for (const output of outputs) {
+    output.on('data', (chunk: Buffer) => {
       lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS)
       if (options.verbose) process.stderr.write(chunk)
     })
   }
+  // Node's own 'close', which waits for the output too, never comes where this side has disconnected.
+  const silent = Promise.all(outputs.map((output) => new Promise((resolve) => output.once('close', resolve))))
   const ended = new Promise<LabError>((resolve) => {
     child.once('error', (error) => resolve(new LabError('ENGINE_CRASHED', `the engine did not start: ${error.message}`)))
-    child.once('close', (code, signal) => resolve(crash(code, signal, lastWords.trim())))
+    child.once('exit', (code, signal) => void silent.then(() => resolve(crash(code, signal, lastWords.trim()))))
   })
   const kill = async (): Promise<void> => {
     child.kill('SIGKILL')

@@ -4,8 +4,8 @@ import { LabError } from '#core/contract/errors.ts'
 import type { FileInfo, TensorFileInfo, TensorStats } from '#core/contract/files.ts'
 import { decodeKv, describeKvFile, isKvFile } from '#core/kv/file.ts'
 import { describeModel } from '#core/onnx/describe.ts'
-import { MAX_GRAPH_BYTES, readModel } from '#core/onnx/model.ts'
 import { FLOAT_DTYPES, openSafetensors, type Safetensors } from '#core/safetensors/read.ts'
+import { readGraphHead } from './graph-head.ts'
 
 /**
  * Header, tensors and their statistics of a safetensors or KV file, read one tensor at a time; of an ONNX model what its graph says.
@@ -18,8 +18,7 @@ export async function inspectFile(path: string): Promise<FileInfo> {
 async function inspectModel(path: string): Promise<FileInfo> {
   const source = await openFile(path)
   try {
-    if (source.size >= MAX_GRAPH_BYTES) throw new LabError('MALFORMED_FILE', `${path} is larger than an ONNX graph can be`, { format: 'onnx', reason: 'TooLarge', at: 0 })
-    return describeModel(readModel(await source.read(0, source.size), path), path, source.size)
+    return describeModel(await readGraphHead(source, path), path, source.size)
   } finally {
     await source.close()
   }

@@ -36,33 +36,44 @@ export async function findModel(name: string): Promise<ModelFolder> {
 }
 
 async function findIn(folder: string, graph: string | null): Promise<ModelFolder> {
-  const files = await list(folder)
-  for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) {
-    if (!files.includes(file)) throw new LabError('FILE_NOT_FOUND', `${folder} has no ${file}: name a folder in the Hugging Face layout`)
-  }
-  const onnxFolder = files.includes('onnx') ? join(folder, 'onnx') : folder
-  const inside = await list(onnxFolder)
-  const file = choose(onnxFolder, inside.filter((entry) => entry === graph || /^model.*\.onnx$/.test(entry)), graph)
-  return {
-    name: basename(folder),
-    folder,
-    onnxPath: join(onnxFolder, file),
-    // External data is written beside the graph under its name: model.onnx_data, model.onnx_data_1, model.onnx.data.
-    onnxFiles: inside.filter((entry) => entry.startsWith(file)).map((entry) => join(onnxFolder, entry)),
-    weights: /^model_(.+)\.onnx$/.exec(file)?.[1] ?? null,
-    configPath: join(folder, 'config.json'),
-    tokenizerPath: join(folder, 'tokenizer.json'),
-  }
+  const { models, graphsFolder, lacks } = await modelsIn(folder, graph)
+  if (lacks !== null) throw new LabError('FILE_NOT_FOUND', lacks)
+  return choose(graphsFolder, models, graph)
 }
 
-function choose(folder: string, graphs: readonly string[], named: string | null): string {
+/**
+ * Every graph of a folder in the Hugging Face layout as a model, `model*.onnx` and the one `named`, by name; none where there is none. `lacks`: which file
+ * beside them is missing that is needed, as a sentence. Throws LabError of file errors.
+ */
+export async function modelsIn(folder: string, named: string | null = null): Promise<{ models: ModelFolder[]; graphsFolder: string; lacks: string | null }> {
+  const files = await list(folder)
+  const missing = ['config.json', 'tokenizer.json', 'tokenizer_config.json'].find((file) => !files.includes(file))
+  const lacks = missing === undefined ? null : `${folder} has no ${missing}: name a folder in the Hugging Face layout`
+  const graphsFolder = files.includes('onnx') ? join(folder, 'onnx') : folder
+  const inside = await list(graphsFolder)
+  const models = inside
+    .filter((entry) => entry === named || /^model.*\.onnx$/.test(entry))
+    .map((file) => ({
+      name: basename(folder),
+      folder,
+      onnxPath: join(graphsFolder, file),
+      // External data is written beside the graph under its name: model.onnx_data, model.onnx_data_1, model.onnx.data.
+      onnxFiles: inside.filter((entry) => entry.startsWith(file)).map((entry) => join(graphsFolder, entry)),
+      weights: /^model_(.+)\.onnx$/.exec(file)?.[1] ?? null,
+      configPath: join(folder, 'config.json'),
+      tokenizerPath: join(folder, 'tokenizer.json'),
+    }))
+  return { models, graphsFolder, lacks }
+}
+
+function choose(folder: string, models: readonly ModelFolder[], named: string | null): ModelFolder {
+  const graphs = models.map(({ onnxPath }) => basename(onnxPath))
   if (graphs.length === 0) throw new LabError('MODEL_UNSUPPORTED', `${folder} has no model*.onnx: export the model to ONNX with its KV cache (Optimum: text-generation-with-past)`)
   if (named !== null && !graphs.includes(named)) throw new LabError('FILE_NOT_FOUND', `${folder} has no ${named}: it has ${graphs.join(', ')}`)
-  const chosen = named ?? (graphs.includes('model.onnx') || graphs.length > 1 ? 'model.onnx' : graphs[0])
-  if (chosen === undefined || !graphs.includes(chosen)) {
-    throw new LabError('INVALID_INPUT', `${folder} has several models (${graphs.join(', ')}): choose one by its path, as in --model ${join(folder, graphs[0] ?? '')}`, { choices: [...graphs] })
-  }
-  return chosen
+  const wanted = named ?? (graphs.includes('model.onnx') || graphs.length > 1 ? 'model.onnx' : graphs[0])
+  const chosen = models[graphs.findIndex((graph) => graph === wanted)]
+  if (chosen) return chosen
+  throw new LabError('INVALID_INPUT', `${folder} has several models (${graphs.join(', ')}): choose one by its path, as in --model ${join(folder, graphs[0] ?? '')}`, { choices: graphs })
 }
 
 async function list(folder: string): Promise<string[]> {

@@ -12,7 +12,7 @@ export type Join = 'file' | 'hf-rows' | 'documents'
 export type Text = { readonly name: string; readonly documents: readonly string[]; readonly textSha256: string }
 
 /** Larger than any evaluation text in use, and well within what one JavaScript string can hold (512 Mi units). */
-const MAX_TEXT_BYTES = 256 * 1024 * 1024
+export const MAX_TEXT_BYTES = 256 * 1024 * 1024
 
 /**
  * The text of `name`: `demo` (the end of Moby Dick that the demo model was not trained on), a text file, or a folder of `.txt` files,
@@ -48,11 +48,19 @@ async function demoText(join: Join): Promise<Text> {
 
 async function folderText(folder: string, how: Join): Promise<Text> {
   if (how !== 'documents') throw new LabError('INVALID_INPUT', `${folder} is a folder, one document a file: use --join documents or name one file`)
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.txt')).sort()
-  if (files.length === 0) throw new LabError('FILE_NOT_FOUND', `${folder} holds no .txt file: name a folder of text files or one file`)
   const documents: string[] = []
-  for (const file of files) documents.push(await readText(join(folder, file)))
+  for (const file of await documentsIn(folder)) documents.push(await readText(join(folder, file)))
   return asText(basename(folder), documents)
+}
+
+/** Names of a folder's `.txt` files, in the order of their documents. Throws LabError FILE_NOT_FOUND where there is none, and those of file errors. */
+export async function documentsIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    throw fileError(error, folder, 'read')
+  })
+  const files = names.filter((file) => file.endsWith('.txt')).sort()
+  if (files.length === 0) throw new LabError('FILE_NOT_FOUND', `${folder} holds no .txt file: name a folder of text files or one file`)
+  return files
 }
 
 function asText(name: string, documents: readonly string[]): Text {
@@ -64,13 +72,18 @@ async function readText(path: string): Promise<string> {
   try {
     if (file.size > MAX_TEXT_BYTES) throw new LabError('INVALID_INPUT', `${path} has ${file.size} bytes, over the limit of ${MAX_TEXT_BYTES} for a text: give a part of it`)
     const bytes = await file.read(0, file.size)
-    const text = decodeUtf8(bytes)
-    if (text !== null) return text
-    const at = firstInvalid(bytes)
-    throw new LabError('MALFORMED_FILE', `${path} is not UTF-8 at byte ${at}: convert it first`, { format: 'text', reason: 'InvalidUtf8', at })
+    return textOf(bytes, path)
   } finally {
     await file.close()
   }
+}
+
+/** The text of UTF-8 bytes, a byte order mark kept; a `part` may end within a character, which is left out. Throws LabError MALFORMED_FILE with the place. */
+export function textOf(bytes: Uint8Array, path: string, part = false): string {
+  const text = decodeUtf8(bytes, part)
+  if (text !== null) return text
+  const at = firstInvalid(bytes)
+  throw new LabError('MALFORMED_FILE', `${path} is not UTF-8 at byte ${at}: convert it first`, { format: 'text', reason: 'InvalidUtf8', at })
 }
 
 /** null when the bytes are not UTF-8; a `part` may end within a character. */

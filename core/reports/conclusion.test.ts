@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { RunResult, Trial } from '#core/contract/run.ts'
+import { emptySnapshot, type LiveTrial, type RunResult, type RunSnapshot, type Trial } from '#core/contract/run.ts'
+import { runSpec, type GateSpec } from '#core/contract/spec.ts'
 import { doneTrial, droppedTrial, failedTrial, partialTrial, sampleResult, soundControls } from '../../test/sample-result.ts'
-import { conclusion } from './conclusion.ts'
+import { conclusion, liveConclusion, smallestPassing } from './conclusion.ts'
 
 function of(trials: Trial[], change: Partial<RunResult> = {}): string {
   return conclusion(sampleResult(trials, change))
@@ -110,5 +111,75 @@ describe('conclusion', () => {
     expect(of([int4], { status: 'failed', reason: { code: 'DISK_FULL', message: 'no space' } })).toBe(
       'The run failed (DISK_FULL: no space) after everything was scored. int4:g32:asym is the smallest that passes the gate (5.0 bits a value, 3.2x).',
     )
+  })
+})
+
+describe('smallestPassing', () => {
+  it('is the lossy method with the fewest bits that passes, as the conclusion names it', () => {
+    const trials = [doneTrial('q8_0'), int4, int2, doneTrial('q4_0', { bits: 4.5, outcome: 'inconclusive' }), doneTrial('none', { bits: 2, kl: 0 })]
+    expect(smallestPassing(sampleResult(trials))).toEqual({ method: 'int4:g32:asym', bitsPerValue: 5, ratio: 3.2 })
+    expect(smallestPassing(sampleResult([int2]))).toBeNull()
+    expect(smallestPassing(sampleResult([doneTrial('q8_0', { withheld: 'identity' })]))).toBeNull()
+  })
+})
+
+describe('liveConclusion', () => {
+  const STRICT: GateSpec = { lnRatio: 0.01, klMean: 0.01, klP99: null, deltaPerplexity: null }
+  const spec = (gate: GateSpec) =>
+    runSpec.parse({
+      schema: 'kvlab.spec/1', model: 'demo', data: 'demo', join: 'file', bos: 'model', mode: 'handoff', contextLength: 64, prefixLength: 32, advance: 64, windows: 40,
+      methods: ['q8_0'], batch: 1, threads: 1, provider: 'cpu', memoryBudget: 'auto', gate, level: 0.95, seed: 0, rungs: 1, keepKv: false,
+    })
+  const trial = (method: string, lnRatio: [number, number] | null, klMean: [number, number] | null = lnRatio, status: LiveTrial['status'] = 'running'): LiveTrial => {
+    const interval = (bounds: [number, number] | null) => bounds && { mean: (bounds[0] + bounds[1]) / 2, low: bounds[0], high: bounds[1], standardError: 0.001, level: 0.95 }
+    return { method, status, reason: null, tokens: lnRatio ? 1240 : 31, lnRatio: interval(lnRatio), klMean: interval(klMean), flipRate: null, bitsPerValue: null }
+  }
+  const at = (live: LiveTrial[], change: Partial<RunSnapshot> = {}, gate = STRICT): string =>
+    liveConclusion({ ...emptySnapshot({ id: 'a', folder: 'b', createdAt: 'c', spec: spec(gate) }), baseline: { perplexity: 10, tokens: 1240 }, live, ...change })
+
+  const safe = trial('q8_0', [-0.001, 0.002])
+  const lost = trial('int2:g32', [0.02, 0.04])
+  const open = trial('int4:g32', [0.005, 0.015])
+
+  it('names what looks safe and what looks lost, and counts what is open', () => {
+    expect(at([safe, lost, open])).toBe('So far, at 1,240 tokens a method: q8_0 looks safe (upper bounds below the limits); int2:g32 looks over a limit (lower bound above it); 1 method still open.')
+    expect(at([open, trial('b', null)])).toBe('So far, at 1,240 tokens a method: nothing looks safe yet; 2 methods still open.')
+  })
+
+  it('needs every upper bound below its limit, and one lower bound above', () => {
+    expect(at([trial('a', [-0.001, 0.002], [0.02, 0.03])])).toContain('a looks over a limit')
+    expect(at([trial('a', [-0.001, 0.002], [0.005, 0.03])])).toContain('1 method still open')
+    expect(at([trial('a', [-0.001, 0.002], null)])).toContain('1 method still open')
+    expect(at([trial('a', [0.005, 0.01])])).toContain('1 method still open')
+  })
+
+  it('carries the interval over to a limit on ΔPPL', () => {
+    const gate = { lnRatio: null, klMean: null, klP99: null, deltaPerplexity: 0.1 }
+    expect(at([trial('a', [0.001, 0.009]), trial('b', [0.02, 0.03]), trial('c', [0.009, 0.011])], {}, gate)).toContain('a looks safe (upper bounds below the limits); b looks over a limit (lower bound above it); 1 method still open')
+    expect(at([trial('a', [0.001, 0.009])], { baseline: null }, gate)).toContain('1 method still open')
+  })
+
+  it('says that the tail is looked at later, and that there is no gate', () => {
+    expect(at([safe], {}, { ...STRICT, klP99: 0.1 })).toMatch(/ The limit on the 99th percentile of KL is looked at when all is measured\.$/)
+    expect(at([safe], {}, { lnRatio: null, klMean: null, klP99: null, deltaPerplexity: null })).toBe('So far, at 1,240 tokens a method: no gate was set, the table says what each method costs.')
+  })
+
+  it('sets apart what the race stopped and what failed', () => {
+    expect(at([safe, { ...open, status: 'dropped' }, trial('x', null, null, 'failed')])).toBe('So far, at 1,240 tokens a method: q8_0 looks safe (upper bounds below the limits); the race stopped int4:g32; x could not be measured.')
+  })
+
+  it('says how the run stands', () => {
+    expect(at([])).toBe('Too little is measured so far to say anything.')
+    expect(at([], { status: 'queued' })).toBe('The run waits for its turn.')
+    expect(at([safe], { status: 'paused' })).toMatch(/^The run is paused\. So far/)
+    expect(at([safe], { status: 'cancelling' })).toMatch(/^The run is being stopped\. So far/)
+    expect(at([safe], { status: 'interrupted' })).toBe('The run was interrupted.')
+    expect(at([], { status: 'failed', reason: { code: 'DISK_FULL', message: 'no space' } })).toBe('The run failed (DISK_FULL: no space).')
+    const result = sampleResult([int4])
+    expect(at([safe], { status: 'done', result })).toBe(conclusion(result))
+  })
+
+  it('gives no verdict', () => {
+    expect(at([safe, lost, open])).not.toMatch(/pass|fail/)
   })
 })

@@ -1,4 +1,6 @@
-import type { Controls, RunResult, Trial } from '#core/contract/run.ts'
+import type { LabErrorJson } from '#core/contract/errors.ts'
+import type { Controls, Interval, LiveTrial, RunResult, RunSnapshot, RunStatus, Trial } from '#core/contract/run.ts'
+import type { GateSpec } from '#core/contract/spec.ts'
 import { about, count, percentUp, small } from './numbers.ts'
 
 /** Most methods that are called by name in one place of a sentence. */
@@ -19,6 +21,54 @@ export function conclusion(result: RunResult): string {
   return [...sentences, ...racing(result)].join(' ')
 }
 
+/** Of the lossy methods that pass the gate the one with the fewest bits a value; null where none does or verdicts are withheld. */
+export function smallestPassing({ trials }: RunResult): { method: string; bitsPerValue: number; ratio: number } | null {
+  const [smallest] = bySize(withOutcome(trials, 'pass')).filter(isLossy)
+  return smallest?.bytes ? { method: smallest.method, bitsPerValue: smallest.bytes.bitsPerValue, ratio: smallest.bytes.ratio } : null
+}
+
+/** What a run under way lets one expect, in one to three plain sentences: nothing in it is a verdict. Of a run with a result it is the conclusion. */
+export function liveConclusion(snapshot: RunSnapshot): string {
+  const { status, result, reason, live, spec, plan } = snapshot
+  if (result) return conclusion(result)
+  const stands = status === 'running' ? [] : [`${stateText(status, reason)}.`]
+  if (status === 'queued' || !WORKING.includes(status)) return stands.join(' ')
+  if (!live.some(({ lnRatio }) => lnRatio)) return [...stands, 'Too little is measured so far to say anything.'].join(' ')
+  const tokens = Math.max(0, ...live.map((trial) => trial.tokens))
+  const soFar = `So far, at ${count(tokens)}${plan ? ` of ${count(plan.scoredTokens)}` : ''} tokens a method`
+  if (Object.values(spec.gate).every((limit) => limit === null)) return [...stands, `${soFar}: no gate was set, the table says what each method costs.`].join(' ')
+  const tail = spec.gate.klP99 === null ? [] : ['The limit on the 99th percentile of KL is looked at when all is measured.']
+  return [...stands, `${soFar}: ${tendencies(snapshot).join('; ')}.`, ...tail].join(' ')
+}
+
+/** What looks safe, what looks lost, and what the intervals do not tell yet. */
+function tendencies({ live, spec, baseline }: RunSnapshot): string[] {
+  const measured = live.filter(({ status }) => status !== 'failed')
+  const on = (side: Side): LiveTrial[] => measured.filter((trial) => sideOf(trial, spec.gate, baseline?.perplexity ?? null) === side)
+  const [below, above, failed] = [on('below'), on('above'), live.filter(({ status }) => status === 'failed')]
+  const between = on('between').filter(({ status }) => status !== 'dropped')
+  const dropped = live.filter(({ status }) => status === 'dropped')
+  const verb = (trials: readonly LiveTrial[]): string => (trials.length === 1 ? 'looks' : 'look')
+  return [
+    below.length > 0 ? `${namesOf(below)} ${verb(below)} safe (upper bounds below the limits)` : 'nothing looks safe yet',
+    ...(above.length > 0 ? [`${namesOf(above)} ${verb(above)} over a limit (lower bound above it)`] : []),
+    ...(between.length > 0 ? [`${plural(between.length, 'method')} still open`] : []),
+    ...(dropped.length > 0 ? [`the race stopped ${namesOf(dropped)}`] : []),
+    ...(failed.length > 0 ? [`${namesOf(failed)} could not be measured`] : []),
+  ]
+}
+
+type Side = 'below' | 'above' | 'between'
+
+/** On which side of the limits that can be seen while the run goes on all of a method's intervals lie. */
+function sideOf({ lnRatio, klMean }: LiveTrial, gate: GateSpec, perplexity: number | null): Side {
+  const delta = lnRatio && perplexity !== null ? { low: perplexity * Math.expm1(lnRatio.low), high: perplexity * Math.expm1(lnRatio.high) } : null
+  const pairs: [Pick<Interval, 'low' | 'high'> | null, number | null][] = [[lnRatio, gate.lnRatio], [klMean, gate.klMean], [delta, gate.deltaPerplexity]]
+  const limited = pairs.flatMap(([interval, limit]) => (limit === null ? [] : [{ interval, limit }]))
+  if (limited.some(({ interval, limit }) => interval && interval.low > limit)) return 'above'
+  return limited.length > 0 && limited.every(({ interval, limit }) => interval && interval.high < limit) ? 'below' : 'between'
+}
+
 /** What racing saved. */
 function racing({ racing, trials, timing, status }: RunResult): string[] {
   if (!racing || status !== 'done') return []
@@ -32,16 +82,25 @@ function racing({ racing, trials, timing, status }: RunResult): string[] {
 
 function stopped({ status, reason, trials, protocol }: RunResult): string {
   const tokens = Math.max(0, ...trials.map(({ quality }) => quality?.tokens ?? 0))
-  const how = {
-    failed: `The run failed${reason ? ` (${reason.code}: ${reason.message})` : ''}`,
-    cancelled: 'The run was cancelled',
-    interrupted: 'The run was interrupted',
-    running: 'The run is not over',
-    done: 'The run is done',
-  }[status]
+  const how = stateText(status, reason)
   if (tokens === 0) return `${how} before any method had two windows: there is nothing to conclude.`
   if (tokens >= protocol.scoredTokens) return `${how} after everything was scored.`
   return `${how} at ${count(tokens)} of ${count(protocol.scoredTokens)} tokens a method: what is shown is measured, but there are no verdicts.`
+}
+
+const WORKING: readonly RunStatus[] = ['queued', 'running', 'paused', 'cancelling']
+
+function stateText(status: RunStatus, reason: LabErrorJson | null): string {
+  return {
+    queued: 'The run waits for its turn',
+    running: 'The run is not over',
+    paused: 'The run is paused',
+    cancelling: 'The run is being stopped',
+    done: 'The run is done',
+    cancelled: 'The run was cancelled',
+    interrupted: 'The run was interrupted',
+    failed: `The run failed${reason ? ` (${reason.code}: ${reason.message})` : ''}`,
+  }[status]
 }
 
 /** Why no verdict can be given, or null. */
@@ -59,8 +118,8 @@ function brokenControl(controls: Controls | null): string | null {
 }
 
 function verdicts(judged: readonly Trial[]): string {
-  const passing = withOutcome(judged, 'pass').sort((a, b) => bitsOf(a) - bitsOf(b))
-  const lossy = passing.filter(({ quality }) => quality?.kl.max !== 0)
+  const passing = bySize(withOutcome(judged, 'pass'))
+  const lossy = passing.filter(isLossy)
   const smallest = lossy[0]
   const free = lossy.find(({ quality }) => quality && quality.lnRatio.low <= 0 && quality.lnRatio.high >= 0)
   const failing = withOutcome(judged, 'fail')
@@ -98,8 +157,15 @@ function withOutcome(trials: readonly Trial[], outcome: string): Trial[] {
   return trials.filter(({ verdict }) => verdict?.outcome === outcome)
 }
 
-function bitsOf({ bytes }: Trial): number {
-  return bytes?.bitsPerValue ?? Infinity
+/** Smallest first. */
+function bySize(trials: readonly Trial[]): Trial[] {
+  const bits = ({ bytes }: Trial): number => bytes?.bitsPerValue ?? Infinity
+  return [...trials].sort((a, b) => bits(a) - bits(b))
+}
+
+/** Whether it changed any prediction at all. */
+function isLossy({ quality }: Trial): boolean {
+  return quality?.kl.max !== 0
 }
 
 function size({ bytes }: Trial): string {
@@ -111,7 +177,7 @@ function within({ quality }: Trial): string {
 }
 
 /** Methods by name where they are few, else their number. */
-function namesOf(trials: readonly Trial[]): string {
+function namesOf(trials: readonly { method: string }[]): string {
   return trials.length <= MOST_NAMES ? listed(trials.map(({ method }) => method)) : plural(trials.length, 'method')
 }
 

@@ -28,8 +28,11 @@ export type JournalRecord = CellRecord | ControlRecord | ReferenceRecord | Failu
 /** Seconds spent since the line before, by what they were spent on; `write`: on bringing what came before this line to the disk. */
 export type Seconds = { inference: number; encode: number; decode: number; score: number; write: number; total: number }
 
-/** One forward pass and all that came of it: the unit that `kill -9` can cost. */
-export type JournalLine = { window: number; pass: number; records: JournalRecord[]; seconds: Seconds }
+/** Prefix passes, one row each: the tokens they took in and their wall seconds. */
+export type Prefill = { tokens: number; seconds: number }
+
+/** One forward pass and all that came of it: the unit that `kill -9` can cost. `prefill`: the prefix passes since the line before, part of its `seconds`; journals of earlier versions lack it. */
+export type JournalLine = { window: number; pass: number; records: JournalRecord[]; seconds: Seconds; prefill?: Prefill }
 
 /**
  * The append-only record of a run (`scores.ndjson`), one line a pass, each written by one call.
@@ -47,16 +50,13 @@ export class Journal {
   /** Open for appending; every whole line that is there goes to `replay` first. Throws LabError MALFORMED_FILE on a damaged line before the last. */
   static open(path: string, replay: (line: JournalLine) => void): Journal {
     let whole = 0
-    const file = openJournal(path)
+    const file = openJournal(path, 'a+')
     try {
-      let number = 0
-      for (const { text, end } of wholeLines(file)) {
-        number++
+      for (const { line, number, end } of linesOf(path, file)) {
         try {
-          replay(unseal(text))
+          replay(line)
         } catch (error) {
-          if (error instanceof LabError) throw error
-          throw new LabError('MALFORMED_FILE', `${path}: line ${number} is damaged: start the run again in a new folder`, { format: 'kvlab.journal', reason: 'InvalidLine', at: number })
+          throw error instanceof LabError ? error : damaged(path, number)
         }
         whole = end
       }
@@ -66,6 +66,16 @@ export class Journal {
       throw error
     }
     return new Journal(path, file)
+  }
+
+  /** Every whole line that is there now; changes nothing, so that a journal can be read while another process appends to it. Throws as `open`. */
+  static *read(path: string): Generator<JournalLine, void> {
+    const file = openJournal(path, 'r')
+    try {
+      for (const { line } of linesOf(path, file)) yield line
+    } finally {
+      closeSync(file)
+    }
   }
 
   append(line: JournalLine): void {
@@ -99,12 +109,30 @@ function unseal(text: string): JournalLine {
   return line
 }
 
-function openJournal(path: string): number {
+function openJournal(path: string, flags: 'a+' | 'r'): number {
   try {
-    return openSync(path, 'a+')
+    return openSync(path, flags)
   } catch (error) {
     throw fileError(error, path, 'open the record of the run')
   }
+}
+
+function* linesOf(path: string, file: number): Generator<{ line: JournalLine; number: number; end: number }, void> {
+  let number = 0
+  for (const { text, end } of wholeLines(file)) {
+    number++
+    let line: JournalLine
+    try {
+      line = unseal(text)
+    } catch {
+      throw damaged(path, number)
+    }
+    yield { line, number, end }
+  }
+}
+
+function damaged(path: string, number: number): LabError {
+  return new LabError('MALFORMED_FILE', `${path}: line ${number} is damaged: start the run again in a new folder`, { format: 'kvlab.journal', reason: 'InvalidLine', at: number })
 }
 
 /** Bytes read at a time while replaying. */

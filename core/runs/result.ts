@@ -74,6 +74,7 @@ export function resultOf(facts: RunFacts, tally: Tally, status: RunStatus, reaso
       otherSeconds: Math.max(0, total - inference - encode - decode - score - write),
       controlSeconds: tally.controlSeconds,
     },
+    prefill: tally.prefill.seconds > 0 ? { tokensPerSecond: tally.prefill.tokens / tally.prefill.seconds } : null,
   }
 }
 

@@ -4,53 +4,102 @@ import { LabError } from '#core/contract/errors.ts'
 import type { RunEvent, RunPlan } from '#core/contract/run.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
 import { Job } from './job.ts'
-import { prepare, type Progress } from './prepare.ts'
+import { KnownRuns } from './known.ts'
+import { prepare, type Prepared, type Progress } from './prepare.ts'
+import { Queue } from './queue.ts'
 import { checkSpec } from './spec.ts'
 import { RunFolder, type RunHead } from './store.ts'
+import { storedSnapshot } from './stored.ts'
+import { watching } from './watching.ts'
 
-/** All runs of one engine. They belong to the engine: watchers come and go. */
+/** Where a run is. */
+export type RunPlace = { id: string; folder: string }
+
+/** All runs of one engine. They belong to the engine: watchers come and go. One measures at a time, the others wait in the order they came. */
 export type Runs = {
+  readonly known: KnownRuns
+  /** Those that wait or work, by id. */
+  readonly working: ReadonlyMap<string, Job>
+  /** Told of each start and each event of a job; gives what ends that. */
+  onChange(listener: (job: Job) => void): () => void
   /** What a sweep would do; runs nothing but the measurement of the batch size. */
   plan(spec: RunSpec, signal: AbortSignal): AsyncGenerator<Progress, RunPlan>
   /** Plan and start; the id names the run in `watch` and `cancel`. Yields what the preparation does. */
-  start(spec: RunSpec, options: { out?: string | undefined }, signal: AbortSignal): AsyncGenerator<Progress, { id: string; folder: string }>
-  /** Continue the run in this folder; throws LabError INVALID_INPUT where it is done already, RUN_BUSY where this engine works on it. */
-  resume(folder: string): Promise<{ id: string; folder: string }>
-  /** A snapshot first, then every event until `finished`. Progress and live states may be left out where the watcher is slow, trials and the end never. */
+  start(spec: RunSpec, options: { out?: string | undefined }, signal: AbortSignal): AsyncGenerator<Progress, RunPlace>
+  /** Continue the run in this folder; throws LabError INVALID_INPUT where it is done already, RUN_BUSY where somebody works on it. */
+  resume(folder: string): Promise<RunPlace>
+  /** Know the run in this folder by its id from now on; throws LabError FILE_NOT_FOUND or MALFORMED_FILE. */
+  open(folder: string): Promise<RunPlace>
+  /** The folder of a run; throws LabError INVALID_INPUT, FILE_NOT_FOUND or MALFORMED_FILE. */
+  folder(id: string): Promise<RunFolder>
+  /** A snapshot first, then every event until `finished`; of a run that this engine does not work on the snapshot alone, from its folder. */
   watch(id: string, signal: AbortSignal): AsyncGenerator<RunEvent>
-  /** Stop after the pass in flight; resolves when all is on disk. */
+  /** Hold before the next pass, and go on. Throw LabError INVALID_INPUT where it does not work here. */
+  pause(id: string): void
+  continue(id: string): void
+  /** Stop after the pass in flight; resolves when all is on disk. Does nothing where the run does not work here; throws LabError where there is no such run. */
   cancel(id: string): Promise<void>
   /** Cancel all and wait. */
   close(): Promise<void>
 }
 
 /** `home`: the library's folder; runs go to `home/runs/<id>` unless told otherwise. */
-export function createRuns(options: { home: string }): Runs {
-  const jobs = new Map<string, Job>()
+export function createRuns({ home }: { home: string }): Runs {
+  const known = new KnownRuns(home)
+  const queue = new Queue()
+  const working = new Map<string, Job>()
+  /** Runs whose end could not be written to their folder: it is told from here. */
+  const unrecorded = new Map<string, Job>()
+  const listeners = new Set<(job: Job) => void>()
+
+  /** Work on this folder, which nobody else may, when its turn comes. */
+  async function begin(folder: RunFolder, prepared: Prepared | null): Promise<RunPlace> {
+    const id = known.remember(folder.path, folder.head.id)
+    const unlock = await folder.lock()
+    const onEnd = (recorded: boolean): void => {
+      working.delete(id)
+      if (!recorded) unrecorded.set(id, job)
+    }
+    const job = new Job({ home, id, folder, unlock, prepared, place: queue.join(), onEnd })
+    unrecorded.delete(id)
+    working.set(id, job)
+    const tell = (): void => listeners.forEach((listener) => listener(job))
+    job.watch(tell)
+    tell()
+    return { id, folder: folder.path }
+  }
 
   function jobOf(id: string): Job {
-    const job = jobs.get(id)
-    if (!job) throw new LabError('INVALID_INPUT', `no run ${id} in this engine`)
-    return job
+    const job = working.get(id)
+    if (job) return job
+    known.folderOf(id)
+    throw new LabError('INVALID_INPUT', `run ${id} does not work now`)
   }
 
   return {
+    known,
+    working,
+
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+
     async *plan(spec, signal) {
-      const prepared = yield* prepare(options.home, checkSpec(spec), signal)
+      const prepared = yield* prepare(home, checkSpec(spec), signal)
       await prepared.session.release()
       return prepared.plan
     },
 
     async *start(given, { out }, signal) {
       const spec = checkSpec(given)
-      const prepared = yield* prepare(options.home, spec, signal)
+      const prepared = yield* prepare(home, spec, signal)
       try {
+        signal.throwIfAborted()
         const createdAt = new Date().toISOString()
         const id = runId(createdAt, spec, prepared.plan)
         const head: RunHead = { schema: 'kvlab.head/1', id, createdAt, plan: prepared.plan }
-        const folder = await RunFolder.create(resolve(out ?? join(options.home, 'runs', id)), spec, head)
-        jobs.set(id, new Job(options.home, folder, prepared))
-        return { id, folder: folder.path }
+        return await begin(await RunFolder.create(resolve(out ?? join(home, 'runs', id)), spec, head), prepared)
       } catch (error) {
         await prepared.session.release()
         throw error
@@ -60,57 +109,39 @@ export function createRuns(options: { home: string }): Runs {
     async resume(path) {
       const folder = await RunFolder.open(resolve(path))
       if (await folder.finished()) throw new LabError('INVALID_INPUT', `${folder.path} is done: show it with: kvlab report ${folder.path}`)
-      if (jobs.get(folder.head.id)?.snapshot.status === 'running') throw new LabError('RUN_BUSY', `${folder.path} is being worked on by this engine already: watch it`)
-      jobs.set(folder.head.id, new Job(options.home, folder, null))
-      return { id: folder.head.id, folder: folder.path }
+      return begin(folder, null)
     },
+
+    async open(folder) {
+      const path = resolve(folder)
+      const { head } = await RunFolder.open(path)
+      return { id: known.remember(path, head.id), folder: path }
+    },
+
+    folder: async (id) => RunFolder.open(known.folderOf(id)),
 
     async *watch(id, signal) {
-      const job = jobOf(id)
-      const queue: RunEvent[] = [{ type: 'snapshot', snapshot: job.snapshot }]
-      let wake: () => void = () => {}
-      const unwatch = job.watch((event) => {
-        coalesce(queue, event)
-        wake()
-      })
-      signal.addEventListener('abort', () => wake(), { once: true })
-      try {
-        if (job.snapshot.status !== 'running') {
-          yield* queue
-          return
-        }
-        for (;;) {
-          signal.throwIfAborted()
-          const event = queue.shift()
-          if (event) yield event
-          else await new Promise<void>((done) => (wake = done))
-          if (event?.type === 'finished') return
-        }
-      } finally {
-        unwatch()
-      }
+      const job = working.get(id) ?? unrecorded.get(id)
+      if (job) return yield* watching(job, signal)
+      yield { type: 'snapshot', snapshot: await storedSnapshot(id, await RunFolder.open(known.folderOf(id))) }
     },
 
+    pause: (id) => jobOf(id).pause(),
+    continue: (id) => jobOf(id).continue(),
+
     async cancel(id) {
-      const job = jobOf(id)
+      const job = working.get(id)
+      if (!job) return void known.folderOf(id)
       job.cancel()
       await job.ended
     },
 
     async close() {
-      for (const job of jobs.values()) job.cancel()
-      await Promise.all([...jobs.values()].map((job) => job.ended))
+      const jobs = [...working.values()]
+      for (const job of jobs) job.cancel()
+      await Promise.all(jobs.map((job) => job.ended))
     },
   }
-}
-
-/** Put an event in the queue of a watcher; a progress or live event replaces one of its kind that was not fetched yet. */
-function coalesce(queue: RunEvent[], event: RunEvent): void {
-  if (event.type === 'progress' || event.type === 'live') {
-    const waiting = queue.findIndex((other) => other.type === event.type)
-    if (waiting !== -1) queue.splice(waiting, 1)
-  }
-  queue.push(event)
 }
 
 /** Sortable by time, readable, and not the same for two specs started in one second. */

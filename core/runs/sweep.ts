@@ -5,7 +5,7 @@ import { readMethod } from '#core/kv/methods.ts'
 import { SIDES, type KvArrays, type KvCache } from '#core/kv/cache.ts'
 import type { Past } from '#core/evaluation/past.ts'
 import type { Reference, TokenScores } from '#core/evaluation/score.ts'
-import type { JournalLine, JournalRecord, Seconds, WindowScores } from './journal.ts'
+import type { JournalLine, JournalRecord, Prefill, Seconds, WindowScores } from './journal.ts'
 import type { Prepared } from './prepare.ts'
 import { passesOf, type Cell, type Pass } from './schedule.ts'
 import type { Race } from './race.ts'
@@ -19,7 +19,7 @@ const IDENTITY = 'none'
 /**
  * Run all passes that `tally` does not hold yet, window by window: the prefix is prefilled once, encoded by every method to the bytes
  * of a KV file, decoded from those bytes into a row of the batch, and the suffix is scored against the reference.
- * The caller records each yielded line and adds it to the tally before it asks for the next.
+ * The caller records each yielded line and adds it to the tally before it asks for the next, and lets messages in between: a pass blocks the process.
  * A method whose values or logits are not finite, or that its format cannot hold, becomes a failure record; the others go on.
  */
 export async function* sweep(prepared: Prepared, tally: Tally, race: Race, signal: AbortSignal): AsyncGenerator<PassDone, void> {
@@ -33,8 +33,6 @@ export async function* sweep(prepared: Prepared, tally: Tally, race: Race, signa
       if (recorded.has(pass.index)) continue
       signal.throwIfAborted()
       yield await worker.run(pass)
-      // Lets messages in: a forward pass blocks the process.
-      await new Promise((resolve) => setImmediate(resolve))
     }
   }
 }
@@ -48,6 +46,7 @@ class WindowWorker {
   #before: { window: number; prefix: KvCache } | null = null
   #reference: Reference | null = null
   #spent: Seconds = noSeconds()
+  #prefilled: Prefill = { tokens: 0, seconds: 0 }
 
   constructor(prepared: Prepared) {
     this.#prepared = prepared
@@ -58,6 +57,7 @@ class WindowWorker {
     if (this.#prefix) this.#before = { window: this.#window, prefix: this.#prefix }
     this.#window = window
     this.#spent = noSeconds()
+    this.#prefilled = { tokens: 0, seconds: 0 }
     await this.#timed(async () => {
       try {
         this.#prefix = await this.#prefill(window)
@@ -78,8 +78,10 @@ class WindowWorker {
       else if (pass.kind === 'aa') records.push(...(await this.#scoreAgain(pass.batch)))
       else records.push(...(await this.#scoreCells(pass.cells, files)))
     })
-    const line: JournalLine = { window: this.#window, pass: pass.index, records, seconds: this.#spent }
+    const prefill = this.#prefilled.tokens === 0 ? {} : { prefill: this.#prefilled }
+    const line: JournalLine = { window: this.#window, pass: pass.index, records, seconds: this.#spent, ...prefill }
     this.#spent = noSeconds()
+    this.#prefilled = { tokens: 0, seconds: 0 }
     return { line, files }
   }
 
@@ -160,8 +162,13 @@ class WindowWorker {
     return this.#before.prefix
   }
 
-  #prefill(window: number): Promise<KvCache> {
-    return this.#prepared.session.prefill(this.#ids(window).subarray(0, this.#prepared.spec.prefixLength))
+  async #prefill(window: number): Promise<KvCache> {
+    const ids = this.#ids(window).subarray(0, this.#prepared.spec.prefixLength)
+    const began = performance.now()
+    const prefix = await this.#prepared.session.prefill(ids)
+    const { tokens, seconds } = this.#prefilled
+    this.#prefilled = { tokens: tokens + ids.length, seconds: seconds + (performance.now() - began) / 1000 }
+    return prefix
   }
 
   #ids(window: number): Uint32Array {

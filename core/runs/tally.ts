@@ -2,7 +2,7 @@ import { LabError, type LabErrorJson } from '#core/contract/errors.ts'
 import type { StreamBytes } from '#core/contract/run.ts'
 import { ErrorSums } from '#core/kv/metrics.ts'
 import type { TokenSamples } from '#core/statistics/samples.ts'
-import type { CellRecord, ControlName, ControlRecord, JournalLine, Seconds, WindowScores } from './journal.ts'
+import type { CellRecord, ControlName, ControlRecord, JournalLine, Prefill, Seconds, WindowScores } from './journal.ts'
 
 /** Scores of one method or control, window by window, in arrays of fixed size. */
 export class ScoreTable {
@@ -115,6 +115,8 @@ export class Tally {
   readonly methods: ReadonlyMap<string, MethodTally>
   readonly controls: ReadonlyMap<ControlName, ControlTally>
   readonly seconds: Seconds = { inference: 0, encode: 0, decode: 0, score: 0, write: 0, total: 0 }
+  /** All prefix passes whose time is known. */
+  readonly prefill: Prefill = { tokens: 0, seconds: 0 }
   /** Wall seconds of the controls' rows: their share of the passes they were in. */
   controlSeconds = 0
   /** Passes recorded of each window. */
@@ -133,6 +135,8 @@ export class Tally {
     if (!passes || passes.has(line.pass)) throw new LabError('MALFORMED_FILE', `pass ${line.pass} of window ${line.window} is recorded twice or does not exist: start the run again in a new folder`)
     passes.add(line.pass)
     for (const key of Object.keys(this.seconds) as (keyof Seconds)[]) this.seconds[key] += line.seconds[key]
+    this.prefill.tokens += line.prefill?.tokens ?? 0
+    this.prefill.seconds += line.prefill?.seconds ?? 0
     const share = line.seconds.total / line.records.length
     for (const record of line.records) {
       switch (record.kind) {

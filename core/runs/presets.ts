@@ -1,0 +1,44 @@
+import type { Defaults, MethodPreset, Settings } from '#core/contract/library.ts'
+import { DEFAULT_METHODS, defaultSpec, demoSpec } from './spec.ts'
+
+/** Lists of methods that belong together, all canonical, each with a cache of head size 64 in mind. */
+export const METHOD_PRESETS: readonly MethodPreset[] = [
+  { id: 'first-look', label: 'First look', about: 'From harmless to harmful, one of each kind', methods: [...DEFAULT_METHODS] },
+  { id: 'origin', label: 'The origin’s method', about: '4-bit integers in groups of 64, then LZ4: what this lab was first made to judge', methods: ['int4:g64+lz4'] },
+  {
+    id: 'llama.cpp',
+    label: 'llama.cpp cache types',
+    about: 'The types of --cache-type-k and --cache-type-v, byte for byte, alone and with finer keys than values',
+    methods: ['q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'q8_0/q5_1', 'q8_0/q5_0', 'q8_0/q4_1', 'q8_0/q4_0'],
+  },
+  {
+    id: 'integers',
+    label: 'Integers by bits',
+    about: 'One scale per 64 values, from 8 bits to 2: where quality breaks',
+    methods: [8, 7, 6, 5, 4, 3, 2].map((bits) => `int${bits}:g64`),
+  },
+  { id: 'fp8', label: 'FP8 and its rivals', about: 'FP8 E4M3 beside 8-bit integers: what the same byte is worth', methods: ['fp8-e4m3', 'fp8-e4m3:hadamard', 'int8:g64', 'q8_0'] },
+  {
+    id: 'rotation',
+    label: 'Rotation',
+    about: 'Each method with and without a Hadamard rotation, which spreads outliers',
+    methods: ['q4_0', 'int4:g64', 'int3:g32', 'int2:g32:asym'].flatMap((method) => [method, `${method}:hadamard`]),
+  },
+  {
+    id: 'few-bits',
+    label: 'Three bits and fewer',
+    about: 'Small groups, zero points, kept first tokens and finer keys: what helps where bits are few',
+    methods: ['int3:g32', 'int3:g16', 'int3:g32:asym', 'int3:g32:asym@sinks4', 'int4:g32/int2:g32:asym', 'int2:g32:asym', 'int2:g16:asym', 'int2:g32:asym@sinks4'],
+  },
+  {
+    id: 'sparsity',
+    label: 'Sparsity',
+    about: 'The smallest values of each token set to zero; LZ4 turns the zeros into fewer bytes',
+    methods: ['none:sparse25+lz4', 'none:sparse50+lz4', 'none:sparse75+lz4', 'int8:g64:sparse50+lz4', 'int4:g64:sparse50+lz4'],
+  },
+]
+
+/** What a new sweep begins with. */
+export function specDefaults({ threads, memoryBudget }: Settings): Defaults {
+  return { spec: defaultSpec({ threads, memoryBudget }), demo: demoSpec(), presets: METHOD_PRESETS.map((preset) => ({ ...preset, methods: [...preset.methods] })) }
+}

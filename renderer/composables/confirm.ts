@@ -1,0 +1,12 @@
+import { shallowRef } from 'vue'
+
+/** A question that is asked before something cannot be taken back. */
+export type Question = { title: string; text: string; action: string; answer(yes: boolean): void }
+export const question = shallowRef<Question | null>(null)
+
+/** Ask, and wait for the answer. */
+export function confirm(asked: Omit<Question, 'answer'>): Promise<boolean> {
+  return new Promise((resolve) => {
+    question.value = { ...asked, answer: (yes) => ((question.value = null), resolve(yes)) }
+  })
+}
