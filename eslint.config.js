@@ -26,7 +26,7 @@ const outerBlocks = Object.entries(OUTER_ROOMS).map(([room, { rooms, node }]) =>
     { group: ['\\#core/*', ...rooms.flatMap((name) => [`!\\#core/${name}`, `!\\#core/${name}.ts`])], message: `${room} may import only ${rooms.join(', ')} of the core: see rooms.js` },
     ...(node ? [] : [{ group: ['node:*', 'electron'], message: `${room} runs in a page: see rooms.js` }]),
   ]
-  return { files: [`${room}/**/*.{ts,vue}`], ignores: ['**/*.config.ts'], rules: { 'no-restricted-imports': ['error', { patterns }] } }
+  return { files: [`${room}/**/*.{ts,vue}`], ignores: ['**/*.config.ts', '**/*.test.ts'], rules: { 'no-restricted-imports': ['error', { patterns }] } }
 })
 
 export default tseslint.config(
@@ -34,7 +34,7 @@ export default tseslint.config(
   {
     files: ['**/*.{ts,vue}'],
     extends: [tseslint.configs.recommendedTypeChecked],
-    languageOptions: { parserOptions: { project: ['./tsconfig.node.json', './tsconfig.web.json', './tsconfig.e2e.json'], tsconfigRootDir: import.meta.dirname, extraFileExtensions: ['.vue'] } },
+    languageOptions: { parserOptions: { project: ['./tsconfig.node.json', './tsconfig.web.json', './tsconfig.browser.json'], tsconfigRootDir: import.meta.dirname, extraFileExtensions: ['.vue'] } },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',

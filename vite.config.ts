@@ -5,7 +5,7 @@ import { ALIAS, BUNDLED, EXTERNAL, OUTPUT } from './scripts/node-build.ts'
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-/** The Node build: `out/cli.js`, `out/engine.js` and `out/bench.js`. */
+/** The Node build: `out/cli.js`, `out/engine.js`, and for the developers `out/bench.js` and `out/screenshots.js`. */
 export default defineConfig({
   plugins: [assembly()],
   resolve: { alias: ALIAS },
@@ -18,13 +18,13 @@ export default defineConfig({
     sourcemap: false,
     minify: false,
     rollupOptions: {
-      input: { cli: at('./core/cli/main.ts'), engine: at('./core/host/child.ts'), bench: at('./bench/main.ts') },
+      input: { cli: at('./core/cli/main.ts'), engine: at('./core/host/child.ts'), bench: at('./bench/main.ts'), screenshots: at('./test/e2e/screenshots.ts') },
       external: EXTERNAL,
       output: OUTPUT,
     },
   },
   test: {
-    include: ['core/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['core/**/*.test.ts', 'renderer/**/*.test.ts', 'test/**/*.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 240_000,
     pool: 'forks',

@@ -5,10 +5,11 @@ import { benchCodecs } from './codecs.ts'
 import { benchKernels } from './kernels.ts'
 import { benchStart } from './start.ts'
 import { benchLogits } from './logits.ts'
+import { benchPage } from './page.ts'
 import { benchSweep } from './sweep.ts'
 
 /**
- * `npm run bench [-- start|kernels|codecs|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours.
+ * `npm run bench [-- start|kernels|codecs|page|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours.
  * Figures are of this machine at this moment: compare ratios within one run. The larger model is measured where its folder stands beside the checkout.
  */
 const LARGE_MODEL = '../shared/models/SmolLM2-135M-Instruct'
@@ -31,6 +32,7 @@ if (runs('kernels')) {
   benchLogits()
 }
 if (runs('codecs')) benchCodecs()
+if (runs('page')) await benchPage()
 if (runs('sweep')) {
   await benchSweep({ model: 'demo', data: 'demo', contextLength: 64, prefixLength: 32, windows: 100 })
   if (existsSync(LARGE_MODEL)) await benchSweep({ model: LARGE_MODEL, data: existsSync(LARGE_TEXT) ? LARGE_TEXT : 'demo', contextLength: 512, prefixLength: 256, windows: 4 })

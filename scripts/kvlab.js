@@ -11,7 +11,7 @@ import { isStale, root } from './stale.js'
 
 const out = join(root, 'out')
 const builds = join(out, 'builds')
-const SOURCES = ['core', 'bench', 'scripts/assembly.ts', 'scripts/node-build.ts', 'vite.config.ts', 'package.json', 'package-lock.json']
+const SOURCES = ['core', 'bench', 'test/e2e', 'test/sample-result.ts', 'scripts/assembly.ts', 'scripts/node-build.ts', 'vite.config.ts', 'package.json', 'package-lock.json']
 /** Its time is that at which its build began. */
 const PROGRAM = join(out, 'cli.js')
 /** Older builds are removed; a program that still runs from one has long loaded what it needs. */

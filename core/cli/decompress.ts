@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
+import { bytes } from '#core/reports/numbers.ts'
 import { EXIT } from './exit.ts'
-import { bytes } from './format.ts'
 import { action } from './session.ts'
 
 /** `kvlab decompress`: a KV file back to a plain cache. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
+import { bytes } from '#core/reports/numbers.ts'
 import { EXIT } from './exit.ts'
-import { bytes } from './format.ts'
 import { specOf, whole, type RunFlags } from './run-flags.ts'
 import { action } from './session.ts'
 

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import type { KvFileFacts, OnnxInfo, OnnxValue, TensorFacts, TensorFileInfo } from '#core/contract/files.ts'
-import { count, NOTHING, small } from '#core/reports/numbers.ts'
+import { bytes, count, NOTHING, small } from '#core/reports/numbers.ts'
 import { EXIT } from './exit.ts'
-import { bytes, facts } from './format.ts'
+import { facts } from './format.ts'
 import { action, type Session } from './session.ts'
 import { layOut, type Column } from './terminal-table.ts'
 

@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import type { PerplexityReport } from '#core/contract/api.ts'
 import { PERPLEXITY_PROTOCOLS } from '#core/contract/choices.ts'
-import { count } from '#core/reports/numbers.ts'
+import { count, duration } from '#core/reports/numbers.ts'
 import { EXIT } from './exit.ts'
-import { duration } from './format.ts'
 import { oneOf, specOf, whole, type RunFlags } from './run-flags.ts'
 import { action } from './session.ts'
 

@@ -1,6 +1,6 @@
 import type { RunPlan } from '#core/contract/run.ts'
-import { count, percent } from '#core/reports/numbers.ts'
-import { bytes, duration, facts } from './format.ts'
+import { bytes, count, duration, percent } from '#core/reports/numbers.ts'
+import { facts } from './format.ts'
 
 /** A plan for people: what would run, what it would cost, what it could tell. */
 export function planText({ protocol, model, data, methods, rungEnds, cells, passes, scoredTokens, batch, threads, resolvableLnRatio, estimate }: RunPlan): string {

@@ -1,5 +1,4 @@
-import { count } from '#core/reports/numbers.ts'
-import { duration } from './format.ts'
+import { count, duration } from '#core/reports/numbers.ts'
 
 /** Absolute progress of a phase. A rate and the time left are worked out where `unit` is given and `rate` and `secondsLeft` are not. */
 export type ProgressState = { phase: string; done: number; total: number; unit?: string; rate?: number | null; secondsLeft?: number | null }

@@ -1,8 +1,7 @@
 import type { Outcome, RunResult } from '#core/contract/run.ts'
 import { conclusion } from '#core/reports/conclusion.ts'
-import { count, small } from '#core/reports/numbers.ts'
+import { count, duration, small } from '#core/reports/numbers.ts'
 import { methodRows } from '#core/reports/table.ts'
-import { duration } from './format.ts'
 import type { Session } from './session.ts'
 import { layOut } from './terminal-table.ts'
 

@@ -83,7 +83,7 @@ export type RunComparison = {
 
 /**
  * Scored tokens of one method, by falling KL: columns of equal length. `tokenId` at `position` of `window`; losses and KL in nats; `agree`: the most
- * likely token is the same. `context` is the text of the scored tokens just before it, `text` its own.
+ * likely token is the same. `text` is its own, `context` that of the twelve tokens before it, empty where the run's text is no longer there.
  */
 export type TokenTable = {
   method: string

@@ -175,7 +175,7 @@ export type RunEvent =
   | { type: 'warning'; at: string; text: string }
   | { type: 'finished'; at: string; status: RunStatus; reason: LabErrorJson | null; folder: string; result: RunResult | null }
 
-/** All a watcher needs; built by `apply` from events, in the engine and in every client alike. */
+/** All a watcher needs; built by `apply` from events, in the engine and in every client alike. `trials` are those that are over until there is a `result`, which has them all. */
 export type RunSnapshot = {
   id: string
   folder: string
@@ -220,6 +220,6 @@ export function apply(snapshot: RunSnapshot, event: RunEvent): RunSnapshot {
     case 'warning':
       return { ...snapshot, warnings: [...snapshot.warnings, event.text] }
     case 'finished':
-      return { ...snapshot, status: event.status, reason: event.reason, result: event.result }
+      return { ...snapshot, status: event.status, reason: event.reason, result: event.result, trials: event.result ? [] : snapshot.trials }
   }
 }

@@ -41,7 +41,8 @@ type Converter = (count: number) => number
 export function webAssemblyKernels(): Kernels | null {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
   if (typeof WebAssembly === 'undefined' || !WebAssembly.validate(bytes)) return null
-  const wasm = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as Exports
+  const exported: unknown = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports
+  const wasm = exported as Exports
   const { buffer } = wasm.memory
   const tile = wasm.tileValues.value
   const tileValues = new Float32Array(buffer, wasm.valuesAt.value, tile)

@@ -59,6 +59,26 @@ export function speed(bytesPerSecond: number): string {
   return `${Number(value.toPrecision(2))} ${units[unit]}`
 }
 
+/** Bytes in decimal units: 512 B, 1.53 MB. */
+export function bytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let unit = 0
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`
+}
+
+/** A duration: 0.4 s, 41 s, 3 min 05 s, 2 h 10 min. */
+export function duration(seconds: number): string {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')} min`
+}
+
 /** A level of confidence: 95 %. */
 export function levelText(level: number): string {
   return `${Number((100 * level).toPrecision(8))} %`

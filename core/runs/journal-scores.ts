@@ -1,19 +1,16 @@
 import { LabError } from '#core/contract/errors.ts'
-import { planWindows } from '#core/evaluation/windows.ts'
 import { Journal, type JournalRecord, type WindowScores } from './journal.ts'
 import type { RunFolder } from './store.ts'
-import { readTokens } from './token-text.ts'
 import type { ScoreRows } from './tokens.ts'
+import { windowIds } from './window-ids.ts'
 
 /**
  * The scores of one method or control of a run that has not come to its end, from its journal, a window at a time. The journal has no token ids:
  * they are those of the text, which is read again. Throws LabError RUN_MISMATCH where that has changed, and those of the journal, the model and the text.
  */
 export async function* journalScores(folder: RunFolder, method: string): AsyncGenerator<ScoreRows, void> {
-  const { spec, head, path } = folder
-  const { streams, bosId, data } = await readTokens(spec)
-  if (data.tokenIdsSha256 !== head.plan.data.tokenIdsSha256) throw new LabError('RUN_MISMATCH', `${path} was measured on another text or by another tokenizer than ${spec.data} and ${spec.model} are now: its tokens are not known`)
-  const windows = planWindows(streams, { contextLength: spec.contextLength, advance: spec.advance, bosId, windows: spec.windows })
+  const { spec } = folder
+  const windows = await windowIds(folder)
   const first = spec.prefixLength + 1
   const references = new Map<number, readonly number[]>()
   for (const { window, records } of Journal.read(folder.journalPath)) {

@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadText } from '#core/library/texts.ts'
 import type { Activity } from '#core/contract/library.ts'
 import { apply, type RunEvent, type RunResult, type RunSnapshot } from '#core/contract/run.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
@@ -217,7 +218,9 @@ describe('the tokens of a run', () => {
     const whole = await tokenTable(await RunFolder.open(folder), 'int4:g32', 100_000, never)
     expect(whole.tokens).toBe(5 * 31)
     expect(whole.columns.text.every((text) => text !== '' && !text.startsWith('#'))).toBe(true)
-    expect(whole.columns.context.filter((text) => text === '')).toHaveLength(5)
+    const { documents } = await loadText('demo', 'file')
+    for (const [i, text] of whole.columns.text.entries()) expect(documents[0]).toContain(`${whole.columns.context[i]}${text}`)
+    expect(Math.min(...whole.columns.context.map((text) => text.length))).toBeGreaterThan(12)
 
     const stopped = await start()
     let passes = 0

@@ -8,9 +8,10 @@ import { fileDigest, findModel } from '#core/library/models.ts'
 import { journalScores } from './journal-scores.ts'
 import type { RunFolder } from './store.ts'
 import { parquetScores, type ScoreRows } from './tokens.ts'
+import { windowIds } from './window-ids.ts'
 import { KlHistogram, WorstTokens, type ScoredToken } from './worst.ts'
 
-/** Scored tokens that are shown before one. */
+/** Tokens of its window that are shown before one. */
 const CONTEXT_TOKENS = 12
 /** Tokens whose text is made before other work gets a turn. */
 const TEXTS_AT_ONCE = 1000
@@ -32,7 +33,7 @@ export async function tokenTable(folder: RunFolder, method: string, limit: numbe
     collect(rows, worst, histogram)
   }
   const rows = worst.sorted()
-  const texts = await textsOf(rows, await decoderOf(plan), signal)
+  const texts = await textsOf(rows, await decoderOf(plan), await knownIds(folder), signal)
   const column = <T>(of: (token: ScoredToken) => T): T[] => rows.map(of)
   return {
     method,
@@ -58,14 +59,21 @@ function scoresOf(folder: RunFolder, method: string): AsyncGenerator<ScoreRows, 
 }
 
 function collect({ rows, window, position, tokenId, nllRef, nllQ, kl, agree }: ScoreRows, worst: WorstTokens, histogram: KlHistogram): void {
-  let windowBegin = 0
   for (let i = 0; i < rows; i++) {
-    if (window[i] !== window[windowBegin]) windowBegin = i
     const value = kl[i] ?? 0
     histogram.add(value)
     if (!worst.takes(value)) continue
-    const before = Array.from({ length: Math.min(CONTEXT_TOKENS, i - windowBegin) }, (_, back) => tokenId[i - Math.min(CONTEXT_TOKENS, i - windowBegin) + back] ?? 0)
-    worst.add({ window: window[i] ?? 0, position: position[i] ?? 0, tokenId: tokenId[i] ?? 0, nllRef: nllRef[i] ?? 0, nllQ: nllQ[i] ?? 0, kl: value, agree: agree[i] ?? false, before })
+    worst.add({ window: window[i] ?? 0, position: position[i] ?? 0, tokenId: tokenId[i] ?? 0, nllRef: nllRef[i] ?? 0, nllQ: nllQ[i] ?? 0, kl: value, agree: agree[i] ?? false })
+  }
+}
+
+/** The ids of the run's windows where its text is still there, else none: the scores themselves need no text. */
+async function knownIds(folder: RunFolder): Promise<readonly Uint32Array[]> {
+  try {
+    return await windowIds(folder)
+  } catch (error) {
+    if (error instanceof LabError) return []
+    throw error
   }
 }
 
@@ -86,7 +94,7 @@ async function decoderOf({ model }: RunPlan): Promise<Decode> {
   }
 }
 
-async function textsOf(tokens: readonly ScoredToken[], decode: Decode, signal: AbortSignal): Promise<Pick<TokenTable['columns'], 'text' | 'context'>> {
+async function textsOf(tokens: readonly ScoredToken[], decode: Decode, windows: readonly Uint32Array[], signal: AbortSignal): Promise<Pick<TokenTable['columns'], 'text' | 'context'>> {
   const known = new Map<number, string>()
   const one = (id: number): string => {
     const text = known.get(id) ?? decode([id])
@@ -95,13 +103,14 @@ async function textsOf(tokens: readonly ScoredToken[], decode: Decode, signal: A
   }
   const text: string[] = []
   const context: string[] = []
-  for (const [i, { tokenId, before }] of tokens.entries()) {
+  for (const [i, { tokenId, window, position }] of tokens.entries()) {
     if (i % TEXTS_AT_ONCE === 0) {
       await new Promise((resolve) => setImmediate(resolve))
       signal.throwIfAborted()
     }
     text.push(one(tokenId))
-    context.push(before.length === 0 ? '' : decode(before))
+    const before = windows[window]?.subarray(Math.max(0, position - CONTEXT_TOKENS), position) ?? []
+    context.push(before.length === 0 ? '' : decode([...before]))
   }
   return { text, context }
 }

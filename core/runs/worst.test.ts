@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { KlHistogram, WorstTokens, type ScoredToken } from './worst.ts'
 
-const token = (kl: number, position: number): ScoredToken => ({ window: 0, position, tokenId: 0, nllRef: 0, nllQ: 0, kl, agree: true, before: [] })
+const token = (kl: number, position: number): ScoredToken => ({ window: 0, position, tokenId: 0, nllRef: 0, nllQ: 0, kl, agree: true })
 
 it('keeps what a sort of all would have first, the first of equal ones', () => {
   fc.assert(

@@ -1,5 +1,5 @@
-/** A scored token: `before` are the ids of the scored tokens just before it in its window, oldest first. */
-export type ScoredToken = { window: number; position: number; tokenId: number; nllRef: number; nllQ: number; kl: number; agree: boolean; before: readonly number[] }
+/** A scored token. */
+export type ScoredToken = { window: number; position: number; tokenId: number; nllRef: number; nllQ: number; kl: number; agree: boolean }
 
 /** Keeps the `limit` tokens of the greatest KL of any number that are offered in their order; of equal ones the first. Holds at most twice as many. */
 export class WorstTokens {

@@ -17,9 +17,12 @@ describe('the break-even of a transfer', () => {
     fc.assert(
       fc.property(transfers, (transfer) => {
         const { sequential, pipelined } = breakEven(transfer)
-        if (transfer.encoded >= transfer.raw) return expect([sequential, pipelined]).toEqual([0, 0])
+        if (transfer.encoded >= transfer.raw) {
+          expect([sequential, pipelined]).toEqual([0, 0])
+          return
+        }
         const at = transferSeconds(transfer, sequential)
-        expect(at.sequential / at.plain).toBeCloseTo(1, 6)
+        expect(at.sequential / at.plain).toBeCloseTo(1, 3)
         expect(transferSeconds(transfer, pipelined * 0.99).pipelined).toBeLessThan(transferSeconds(transfer, pipelined * 0.99).plain)
         expect(transferSeconds(transfer, pipelined * 1.01).pipelined).toBeGreaterThan(transferSeconds(transfer, pipelined * 1.01).plain)
       }),

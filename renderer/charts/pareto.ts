@@ -6,6 +6,8 @@ import { axis, powerOfTen, type Palette } from './palette.ts'
 
 /** A KL of zero, or an interval that reaches it, is drawn this far below the least that was measured: a logarithm has no zero. */
 const DECADE = 10
+/** Most points that all carry their name. */
+const MOST_NAMES = 40
 
 export type ParetoData = { rows: readonly Row[]; selected: string | null; floor: number | null; limit: number | null }
 
@@ -17,13 +19,15 @@ export function paretoOption({ rows, selected, floor, limit }: ParetoData, palet
   const bottom = 10 ** Math.floor(Math.log10(least / DECADE))
   const top = 10 ** Math.ceil(Math.log10(Math.max(1e-2, ...positive) * 1.05))
   const shown = (kl: number): number => Math.max(kl, bottom)
+  // Where there are many, names would only cover each other: those on the front and the selected one are told apart.
+  const named = ({ method, front }: Row): boolean => points.length <= MOST_NAMES || front || method === selected
   const color = ({ outcome }: Row): string => palette[outcome === 'pass' ? 'pass' : outcome === 'fail' ? 'fail' : outcome === 'open' ? 'open' : 'accent']
   const symbol = ({ outcome }: Row): string => (outcome === 'fail' ? 'triangle' : outcome === 'open' ? 'diamond' : 'circle')
   const whisker: CustomSeriesRenderItem = (_, api) => {
     const [x = 0, high = 0] = api.coord([api.value(0), api.value(2)])
     const [, low = 0] = api.coord([api.value(0), api.value(1)])
     const style = { stroke: api.visual('color') as string, lineWidth: 1.4, opacity: 0.8 }
-    return { type: 'group', children: [[x, low, x, high], [x - 3, high, x + 3, high], [x - 3, low, x + 3, low]].map(([x1 = 0, y1 = 0, x2 = 0, y2 = 0]) => ({ type: 'line', shape: { x1, y1, x2, y2 }, style })) }
+    return { type: 'path', shape: { pathData: `M${x} ${low}V${high}M${x - 3} ${high}h6M${x - 3} ${low}h6` }, style: { ...style, fill: 'none' } }
   }
   const front = points.filter(({ row }) => row.front).sort((a, b) => a.bits - b.bits)
   const lines = [
@@ -57,6 +61,7 @@ export function paretoOption({ rows, selected, floor, limit }: ParetoData, palet
       },
       {
         type: 'scatter',
+        emphasis: { disabled: true },
         name: 'methods',
         data: points.map(({ row, bits, mean }) => ({
           name: row.method,
@@ -64,7 +69,7 @@ export function paretoOption({ rows, selected, floor, limit }: ParetoData, palet
           symbol: symbol(row),
           symbolSize: row.method === selected ? 15 : 10,
           itemStyle: { color: color(row), borderColor: row.method === selected ? palette.ink : palette.panel, borderWidth: row.method === selected ? 2 : 1, opacity: row.front || row.method === selected ? 1 : 0.75 },
-          label: { show: true, position: 'right', formatter: row.method, color: row.method === selected ? palette.ink : palette['ink-2'], fontSize: 11, fontWeight: row.method === selected ? 700 : 400, backgroundColor: palette.panel, padding: [1, 3], borderRadius: 2 },
+          label: { show: named(row), position: 'right', formatter: row.method, color: row.method === selected ? palette.ink : palette['ink-2'], fontSize: 11, fontWeight: row.method === selected ? 700 : 400, backgroundColor: palette.panel, padding: [1, 3], borderRadius: 2 },
         })),
         labelLayout: { hideOverlap: true, moveOverlap: 'shiftY' },
         z: 3,

@@ -26,10 +26,12 @@ export type Row = {
 /** The rows of a run in the order of its methods: of methods that are over their trial, of the others what is known so far. */
 export function rowsOf(snapshot: RunSnapshot): Row[] {
   const methods = snapshot.plan?.methods ?? snapshot.spec.methods
+  const trials = new Map((snapshot.result?.trials ?? snapshot.trials).map((trial) => [trial.method, trial]))
+  const running = new Map(snapshot.live.map((live) => [live.method, live]))
   const rows = methods.map((method): Row => {
-    const trial = snapshot.trials.find((done) => done.method === method) ?? snapshot.result?.trials.find((done) => done.method === method)
+    const trial = trials.get(method)
     if (trial) return ofTrial(trial)
-    const live = snapshot.live.find((running) => running.method === method)
+    const live = running.get(method)
     return {
       method,
       status: live?.status ?? 'waiting',

@@ -2,11 +2,11 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Lab, NO_BROWSER, PATIENCE } from './lab.ts'
+import { Lab, NO_BROWSER, PATIENCE, SKIPPED } from './lab.ts'
 import { measured, passesDone, startSweep, statusIs, tableOf } from './sweep.ts'
 
 /** What people do, in a real browser against the real engine and the demo model. */
-describe.skipIf(NO_BROWSER !== null)('the lab in a browser', { timeout: 2 * PATIENCE }, () => {
+describe.skipIf(NO_BROWSER !== null)(`the lab in a browser${SKIPPED}`, { timeout: 2 * PATIENCE }, () => {
   let lab: Lab
   beforeAll(async () => {
     lab = await Lab.open()

@@ -4,15 +4,18 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { resourcesFolder } from '#core/library/resources.ts'
 
 /** Debian's Chromium, or the one that is named. */
 export const CHROMIUM = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path))
 /** Why these tests do not run, or null. */
 export const NO_BROWSER = CHROMIUM === undefined ? 'no Chromium: apt-get install chromium, or name one in CHROMIUM' : null
 
-const CLI = fileURLToPath(new URL('../../out/cli.js', import.meta.url))
+/** For the names of tests that need a browser. */
+export const SKIPPED = NO_BROWSER === null ? '' : ` (skipped: ${NO_BROWSER})`
+
+const CLI = join(resourcesFolder(), '..', 'out', 'cli.js')
 
 /** Longest that anything may take on a busy machine before a test gives up, in milliseconds. */
 export const PATIENCE = 240_000

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Page } from 'playwright-core'
-import { axeFindings, Lab, NO_BROWSER, PATIENCE } from './lab.ts'
+import { axeFindings, Lab, NO_BROWSER, PATIENCE, SKIPPED } from './lab.ts'
 import { startSweep, statusIs } from './sweep.ts'
 
 const ROUTES = ['/sweep', '/runs', '/models', '/datasets', '/inspect', '/settings', '/compare', '/nowhere']
 
 /** Every page as such: sound for assistive technology, at home at three widths and in two themes, usable by keys alone. */
-describe.skipIf(NO_BROWSER !== null)('the pages', { timeout: 2 * PATIENCE }, () => {
+describe.skipIf(NO_BROWSER !== null)(`the pages${SKIPPED}`, { timeout: 2 * PATIENCE }, () => {
   let lab: Lab
   let run = ''
   beforeAll(async () => {
