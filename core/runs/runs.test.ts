@@ -117,7 +117,7 @@ describe('a run of this engine', () => {
     const [first, second] = [fold(await events), fold(await late)]
     expect(second).toEqual(first)
     const stored = fold(await watch(id))
-    expect(stored.trials).toEqual(JSON.parse(JSON.stringify(first.trials)))
+    expect([stored.trials, first.trials]).toEqual([[], []])
     expect(stored).toMatchObject({ status: 'done', id, spec: first.spec, warnings: first.warnings, folder: first.folder, createdAt: first.createdAt, plan: first.plan })
     expect(stored.result).toEqual(JSON.parse(JSON.stringify(first.result)))
   })

@@ -32,5 +32,5 @@ export async function storedSnapshot(id: string, folder: RunFolder): Promise<Run
   const over = { ...told, status, reason, warnings }
   // The result of an earlier end says nothing of a run that has gone on since.
   if (!result || result.status !== status) return { ...over, result: null }
-  return { ...over, result, baseline: result.baseline && { perplexity: result.baseline.perplexity, tokens: result.baseline.tokens } }
+  return { ...over, result, trials: [], baseline: result.baseline && { perplexity: result.baseline.perplexity, tokens: result.baseline.tokens } }
 }

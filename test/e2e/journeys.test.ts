@@ -38,7 +38,7 @@ describe.skipIf(NO_BROWSER !== null)(`the lab in a browser${SKIPPED}`, { timeout
     // The drawer follows the selection, and each of its tabs shows something measured.
     await page.getByRole('grid', { name: 'Methods of the run' }).getByText('q8_0/q4_0', { exact: true }).click()
     await page.getByRole('region', { name: 'Selected: q8_0/q4_0' }).waitFor()
-    for (const [tab, shown] of [['Layers', 'NRMSE'], ['Depth', 'Drift by depth'], ['Bytes', 'key.codes'], ['Transfer', 'Break-even']] as const) {
+    for (const [tab, shown] of [['Layers', 'Error of each layer'], ['Depth', 'Drift by depth'], ['Bytes', 'order-0 bound'], ['Transfer', 'Break-even']] as const) {
       await page.getByRole('tab', { name: tab }).click()
       await page.getByRole('tabpanel').getByText(shown).first().waitFor()
     }
