@@ -13,8 +13,8 @@ declare global {
   }
 }
 
-/** `refused`: the token is wrong or missing. `reason` says it in words; `attempts` counts tries since the engine was last there. */
-type Connection = { state: 'connecting' | 'ready' | 'lost' | 'refused'; reason: string; attempts: number }
+/** `refused`: the token is wrong or missing; `failed`: the engine died again and again and is not started any more. `reason` says it in words; `attempts` counts tries since the engine was last there. */
+type Connection = { state: 'connecting' | 'ready' | 'lost' | 'refused' | 'failed'; reason: string; attempts: number }
 
 /** The state of the connection to the engine, for all components. */
 export const connection: Connection = shallowReactive({ state: 'connecting', reason: '', attempts: 0 })
@@ -25,6 +25,7 @@ const FIRST_WAIT = 250
 const LONGEST_WAIT = 4000
 
 let client: Client<EngineApi> | null = null
+let enginePort: Port | null = null
 let shellClient: Client<ShellApi> | null = null
 let waiting: ((client: Client<EngineApi>) => void)[] = []
 
@@ -67,10 +68,40 @@ function connectDesktop(): void {
     if (event.source !== window) return
     const [port] = event.ports
     if (!port) return
-    if (event.data?.kind === 'engine') opened(messagePort(port), () => (connection.state = 'lost'))
-    if (event.data?.kind === 'shell') shellClient = createClient<ShellApi>(messagePort(port))
+    if (event.data?.kind === 'engine') {
+      // A port that was closed on the other side may never tell: what still waits on the last one ends here.
+      enginePort?.close()
+      enginePort = plainPort(messagePort(port))
+      opened(enginePort, () => (connection.state = 'lost'))
+    }
+    if (event.data?.kind === 'shell') void followEngine((shellClient = createClient<ShellApi>(plainPort(messagePort(port)))))
   })
   desktop()?.connect()
+}
+
+/** A port for what components hold: a message is copied by the browser, which cannot copy Vue's proxies. */
+function plainPort(port: Port): Port {
+  return { ...port, post: (message) => port.post(JSON.parse(JSON.stringify(message))) }
+}
+
+/** Main starts the engine again by itself until it gives up: then a person decides. */
+async function followEngine(main: Client<ShellApi>): Promise<void> {
+  try {
+    for await (const { state, reason } of main.stream('engine.state', {})) {
+      if (state === 'ready' || state === 'starting') continue
+      enginePort?.close()
+      connection.state = state === 'failed' ? 'failed' : 'lost'
+      connection.reason = reason?.message ?? 'the engine does not answer'
+    }
+  } catch {
+    // The window goes away, or a reload gave it another port.
+  }
+}
+
+/** Start the engine once more after it was given up; only the desktop window can. */
+export async function retryEngine(): Promise<void> {
+  connection.state = 'connecting'
+  await shellClient?.call('engine.retry', {})
 }
 
 function connectSocket(): void {

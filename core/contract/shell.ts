@@ -18,7 +18,6 @@ const plainName = z
   .string()
   .min(1)
   .max(200)
-   
   .regex(/^[^/\\:\u0000-\u001f]+$/, 'a file name without folders')
 const extension = z.string().regex(/^[a-zA-Z0-9]{1,16}$/, 'letters and digits, without the dot')
 const saved = z
@@ -35,8 +34,6 @@ export const shellApi = {
   'dialog.save': call<string | null>()(saved),
   /** Show a file in the system's file manager. */
   'path.reveal': call<void>()(z.object({ path }).strict()),
-  /** Open a page in the system's browser; only of the few sites that the program names itself. */
-  'link.open': call<void>()(z.object({ url: z.string().min(1).max(2000) }).strict()),
   /** The state now and at each change, until the watcher leaves; of states that pass quickly only the last. */
   'engine.state': stream<EngineState, void>()(none),
   /** Start the engine again after it was given up. */

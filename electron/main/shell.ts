@@ -5,7 +5,6 @@ import { fileError, replaceFile } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Handlers } from '#core/contract/rpc.ts'
 import type { EngineState, ShellApi, ShellInfo } from '#core/contract/shell.ts'
-import { openLink } from './policy.ts'
 
 /** The engine's state as it changes; `onChange` returns what ends the listening. */
 export type EngineStatus = { state(): EngineState; onChange(listener: () => void): () => void; retry(): void }
@@ -14,7 +13,7 @@ export type ShellParts = {
   info: ShellInfo
   openDialog(options: OpenDialogOptions): Promise<OpenDialogReturnValue>
   saveDialog(options: SaveDialogOptions): Promise<SaveDialogReturnValue>
-  shell: Pick<Shell, 'showItemInFolder' | 'openExternal'>
+  shell: Pick<Shell, 'showItemInFolder'>
   engine: EngineStatus
 }
 
@@ -39,7 +38,6 @@ export function shellHandlers(parts: ShellParts): Handlers<ShellApi> {
       })
       parts.shell.showItemInFolder(path)
     },
-    'link.open': ({ url }) => openLink(url, (address) => parts.shell.openExternal(address)),
     'engine.state': (_, signal) => states(parts.engine, signal),
     'engine.retry': async () => parts.engine.retry(),
   }

@@ -17,16 +17,18 @@ export async function choosePath(wanted: Omit<Choice, 'answer'>): Promise<string
 }
 
 /** Save what the page made: by a dialog in the desktop window, as a download in a browser. */
-export async function saveFile(name: string, content: Blob): Promise<void> {
+export async function saveFile(named: string, content: string | Uint8Array<ArrayBuffer>): Promise<void> {
+  // Names of methods hold what names of files may not.
+  const name = named.replace(/[\\/:\u0000-\u001f]+/g, '_')
   try {
     const own = shell()
     if (own) {
-      const path = await own.call('dialog.save', { title: 'Save', name, base64: await base64Of(content) })
+      const path = await own.call('dialog.save', { title: 'Save', name, ...(typeof content === 'string' ? { text: content } : { base64: base64Of(content) }) })
       if (path !== null) say(`Saved ${path}`)
       return
     }
     const link = document.createElement('a')
-    link.href = URL.createObjectURL(content)
+    link.href = URL.createObjectURL(new Blob([content]))
     link.download = name
     link.click()
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
@@ -54,8 +56,7 @@ export async function pathOf(file: File, signal: AbortSignal): Promise<string> {
   throw answer.error ? new LabError(answer.error.code, answer.error.message, answer.error.details) : asLabError(new Error('the host did not take the file'))
 }
 
-async function base64Of(content: Blob): Promise<string> {
-  const bytes = new Uint8Array(await content.arrayBuffer())
+function base64Of(bytes: Uint8Array): string {
   let text = ''
   for (let i = 0; i < bytes.length; i += 32_768) text += String.fromCharCode(...bytes.subarray(i, i + 32_768))
   return btoa(text)

@@ -38,7 +38,7 @@ beforeEach(async () => {
       dialogs.push(options)
       return { canceled: chosen === null, filePath: chosen ?? '' }
     },
-    shell: { showItemInFolder: (path) => void shown.push(path), openExternal: async (url) => void shown.push(url) },
+    shell: { showItemInFolder: (path) => void shown.push(path) },
     engine: {
       state: () => state,
       onChange: (listener) => {
@@ -128,19 +128,13 @@ describe('a disk that does not take it', () => {
   })
 })
 
-describe('paths and links', () => {
+describe('paths', () => {
   it('show a file that exists, by its full path', async () => {
     await client.call('path.reveal', { path: folder })
     expect(shown).toEqual([folder])
     await expect(client.call('path.reveal', { path: join(folder, 'no-such') })).rejects.toEqual(fault('FILE_NOT_FOUND'))
     await expect(client.call('path.reveal', { path: 'relative' })).rejects.toEqual(fault('INVALID_INPUT'))
     expect(shown).toEqual([folder])
-  })
-
-  it('open only pages that the program names', async () => {
-    await client.call('link.open', { url: 'https://arxiv.org/abs/2402.02750' })
-    await expect(client.call('link.open', { url: 'https://example.org/' })).rejects.toEqual(fault('INVALID_INPUT'))
-    expect(shown).toEqual(['https://arxiv.org/abs/2402.02750'])
   })
 })
 
