@@ -2,10 +2,10 @@
 // Ctrl-C reaches the program itself. `--build-only` stops after the build; the page is built where `serve` or `--with-page` is given.
 // Every build gets a folder of its own, out/builds/ID, and out/*.js point to the newest: two builds at once, or a build while a
 // program runs, cannot mix their files.
-import { spawnSync } from 'node:child_process'
 import { readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { runBuilder } from './builder.js'
 import { buildPage } from './page.js'
 import { isStale, root } from './stale.js'
 
@@ -20,10 +20,7 @@ const KEPT_BUILDS = 5
 function build() {
   const began = new Date()
   const id = `${began.getTime()}-${process.pid}`
-  const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js')
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, [vite, 'build', '--logLevel', 'warn', '--outDir', join(builds, id)], { cwd: root, encoding: 'utf8' })
-  if (status !== 0) {
-    process.stderr.write(`${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}\nerror INTERNAL: the build failed; after npm ci it should not\n`)
+  if (!runBuilder('vite/bin/vite.js', ['--logLevel', 'warn', '--outDir', join(builds, id)], 'the build')) {
     rmSync(join(builds, id), { recursive: true, force: true })
     return false
   }

@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, renameSync, rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
+import { runBuilder } from './builder.js'
 import { isStale, root } from './stale.js'
 
 /** What the page is made of. */
@@ -13,10 +13,7 @@ export function buildPage() {
   const began = new Date()
   const id = `${began.getTime()}-${process.pid}`
   const fresh = join(root, 'out', `.page-${id}`)
-  const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js')
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, [vite, 'build', '--config', join('renderer', 'vite.config.ts'), '--logLevel', 'warn', '--outDir', fresh], { cwd: root, encoding: 'utf8' })
-  if (status !== 0) {
-    process.stderr.write(`${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}\nerror INTERNAL: the build of the page failed; after npm ci it should not\n`)
+  if (!runBuilder('vite/bin/vite.js', ['--config', join('renderer', 'vite.config.ts'), '--logLevel', 'warn', '--outDir', fresh], 'the build of the page')) {
     rmSync(fresh, { recursive: true, force: true })
     return false
   }

@@ -1,8 +1,9 @@
 // `npm start`: builds what is stale and opens the desktop window; where Electron's program is not installed, the same page in the browser.
 // Options are passed on to whichever of the two it is.
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { utimesSync } from 'node:fs'
 import { join } from 'node:path'
+import { runBuilder } from './builder.js'
 import { electronBinary } from './electron-binary.js'
 import { buildPage } from './page.js'
 import { isStale, root } from './stale.js'
@@ -15,11 +16,9 @@ const PROGRAM = join('out', 'main', 'index.js')
 function buildDesktop() {
   if (!isStale(SOURCES, PROGRAM)) return true
   const began = new Date()
-  const builder = join(root, 'node_modules', 'electron-vite', 'bin', 'electron-vite.js')
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, [builder, 'build', '--mode', 'shell', '--logLevel', 'error'], { cwd: root, encoding: 'utf8' })
-  if (status === 0) utimesSync(join(root, PROGRAM), began, began)
-  else process.stderr.write(`${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}\nerror INTERNAL: the build failed; after npm ci it should not\n`)
-  return status === 0
+  if (!runBuilder('electron-vite/bin/electron-vite.js', ['--mode', 'shell', '--logLevel', 'error'], 'the build')) return false
+  utimesSync(join(root, PROGRAM), began, began)
+  return true
 }
 
 function openWindow(binary, args) {

@@ -6,24 +6,21 @@ import { InvalidArgumentError, type Command } from 'commander'
 import type { EngineApi } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Client } from '#core/contract/rpc.ts'
-import type { RunStatus } from '#core/contract/run.ts'
+import { isUnderWay } from '#core/contract/run.ts'
 import { isLoopback, newToken } from '#core/host/access.ts'
 import { forkEngine } from '#core/host/fork.ts'
+import { libraryHome } from '#core/host/home.ts'
 import type { Host } from '#core/host/http.ts'
 import { superviseEngine, type EngineState } from '#core/host/supervisor.ts'
 import { tokenFrom } from '#core/host/token-file.ts'
 import { resourcesFolder } from '#core/library/resources.ts'
 import { EXIT } from './exit.ts'
-import { libraryHome } from '#core/host/home.ts'
 import { action, type Session } from './session.ts'
 
 type Flags = { port?: number; host: string; allowRemote?: true; root?: string[]; tokenFile?: string; open?: true }
 
 /** Where a page that is open already finds it again; another is taken where this one is not free. */
 const DEFAULT_PORT = 7357
-
-/** Runs that are not over. */
-const AT_WORK: readonly RunStatus[] = ['queued', 'running', 'paused', 'cancelling']
 
 /** `kvlab serve`: the engine and the page on this machine. */
 export function addServe(program: Command): void {
@@ -95,7 +92,7 @@ function tell(session: Session, { status, reason }: EngineState, stop: (failure:
 /** Whether a run is under way or waits; asked of an engine in the middle of a pass, it answers after it. */
 async function atWork(client: Client<EngineApi>): Promise<boolean> {
   try {
-    for await (const runs of client.stream('run.activity', {})) return runs.some(({ status }) => AT_WORK.includes(status))
+    for await (const runs of client.stream('run.activity', {})) return runs.some(({ status }) => isUnderWay(status))
   } catch {
     // An engine that is gone works on nothing.
   }

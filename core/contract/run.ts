@@ -114,6 +114,16 @@ export type Racing = { rungs: number; ends: number[]; dropped: number; cells: nu
 
 /** `queued`: another run works; `cancelling`: asked to stop, the pass in flight is not over. A folder on disk is never one of the first four. */
 export type RunStatus = 'queued' | 'running' | 'paused' | 'cancelling' | 'done' | 'cancelled' | 'interrupted' | 'failed'
+/** Whether an engine has the run in hand: it works on it, or will. Any other run is over, for now. */
+export function isUnderWay(status: RunStatus): boolean {
+  return status === 'queued' || status === 'running' || status === 'paused' || status === 'cancelling'
+}
+
+/** Whether the run ended before its end, and can go on. */
+export function isStopped(status: RunStatus): boolean {
+  return !isUnderWay(status) && status !== 'done'
+}
+
 /** `result.json`, schema kvlab.run/1. */
 export type RunResult = {
   schema: 'kvlab.run/1'

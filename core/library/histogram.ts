@@ -1,10 +1,8 @@
-import { decodeBf16, decodeF16, decodeF8e4m3, decodeF8e5m2 } from '#core/bytes/float.ts'
 import type { ByteSource } from '#core/bytes/source.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Histogram } from '#core/contract/library.ts'
-import type { Dtype } from '#core/safetensors/dtype.ts'
 import type { TensorInfo } from '#core/safetensors/header.ts'
-import { FLOAT_DTYPES } from '#core/safetensors/read.ts'
+import { FLOAT_DTYPES, floatDecoder } from '#core/safetensors/read.ts'
 import { withTensorFile } from './inspect.ts'
 
 const BINS = 64
@@ -20,7 +18,7 @@ export async function tensorHistogram(path: string, tensor: string, signal: Abor
   return withTensorFile(path, async ({ header }, source) => {
     const info = header.tensors.get(tensor)
     if (!info) throw new LabError('INVALID_INPUT', `${path} has no tensor ${JSON.stringify(tensor)}: inspect shows which it has`)
-    const decode = DECODERS.get(info.dtype)
+    const decode = floatDecoder(info.dtype)
     if (!decode) throw new LabError('INVALID_INPUT', `${tensor} of ${path} is ${info.dtype}: choose a tensor of ${FLOAT_DTYPES.join(', ')}`)
     const slices = (): AsyncGenerator<Float32Array> => slicesOf(source, header.dataStart, info, decode, signal)
 
@@ -62,26 +60,9 @@ function count(values: Float32Array, edges: readonly number[], counts: number[])
   }
 }
 
-async function* slicesOf(source: ByteSource, dataStart: number, { begin, end }: TensorInfo, decode: Decoder, signal: AbortSignal): AsyncGenerator<Float32Array> {
+async function* slicesOf(source: ByteSource, dataStart: number, { begin, end }: TensorInfo, decode: (bytes: Uint8Array) => Float32Array, signal: AbortSignal): AsyncGenerator<Float32Array> {
   for (let at = begin; at < end; at += SLICE_BYTES) {
     signal.throwIfAborted()
     yield decode(await source.read(dataStart + at, dataStart + Math.min(end, at + SLICE_BYTES)))
   }
-}
-
-/** Bytes that a read has just given, at the beginning of their buffer, as F32. */
-type Decoder = (bytes: Uint8Array) => Float32Array
-
-const DECODERS: ReadonlyMap<Dtype, Decoder> = new Map<Dtype, Decoder>([
-  ['F32', (bytes) => new Float32Array(bytes.buffer, 0, bytes.length / 4)],
-  ['F16', (bytes) => decoded(new Uint16Array(bytes.buffer, 0, bytes.length / 2), decodeF16)],
-  ['BF16', (bytes) => decoded(new Uint16Array(bytes.buffer, 0, bytes.length / 2), decodeBf16)],
-  ['F8_E4M3', (bytes) => decoded(bytes, decodeF8e4m3)],
-  ['F8_E5M2', (bytes) => decoded(bytes, decodeF8e5m2)],
-])
-
-function decoded<T extends { readonly length: number }>(bits: T, decode: (bits: T, out: Float32Array) => void): Float32Array {
-  const out = new Float32Array(bits.length)
-  decode(bits, out)
-  return out
 }

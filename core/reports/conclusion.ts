@@ -1,4 +1,5 @@
 import type { LabErrorJson } from '#core/contract/errors.ts'
+import { isUnderWay } from '#core/contract/run.ts'
 import type { Controls, Interval, LiveTrial, RunResult, RunSnapshot, RunStatus, Trial } from '#core/contract/run.ts'
 import type { GateSpec } from '#core/contract/spec.ts'
 import { about, count, percentUp, small } from './numbers.ts'
@@ -32,7 +33,7 @@ export function liveConclusion(snapshot: RunSnapshot): string {
   const { status, result, reason, live, spec, plan } = snapshot
   if (result) return conclusion(result)
   const stands = status === 'running' ? [] : [`${stateText(status, reason)}.`]
-  if (status === 'queued' || !WORKING.includes(status)) return stands.join(' ')
+  if (status === 'queued' || !isUnderWay(status)) return stands.join(' ')
   if (!live.some(({ lnRatio }) => lnRatio)) return [...stands, 'Too little is measured so far to say anything.'].join(' ')
   const tokens = Math.max(0, ...live.map((trial) => trial.tokens))
   const soFar = `So far, at ${count(tokens)}${plan ? ` of ${count(plan.scoredTokens)}` : ''} tokens a method`
@@ -87,8 +88,6 @@ function stopped({ status, reason, trials, protocol }: RunResult): string {
   if (tokens >= protocol.scoredTokens) return `${how} after everything was scored.`
   return `${how} at ${count(tokens)} of ${count(protocol.scoredTokens)} tokens a method: what is shown is measured, but there are no verdicts.`
 }
-
-const WORKING: readonly RunStatus[] = ['queued', 'running', 'paused', 'cancelling']
 
 function stateText(status: RunStatus, reason: LabErrorJson | null): string {
   return {

@@ -28,11 +28,16 @@ export async function openSafetensors(source: ByteSource): Promise<Safetensors> 
     tensor: async (name) => read(infoOf(header, name)),
     floats: async (name) => {
       const info = infoOf(header, name)
-      const decode = DECODERS.get(info.dtype)
+      const decode = floatDecoder(info.dtype)
       if (decode === undefined) throw new LabError('INVALID_INPUT', `the tensor ${name} is ${info.dtype}: only ${FLOAT_DTYPES.join(', ')} are read as floats`)
       return decode(await read(info))
     },
   }
+}
+
+/** How the bytes of a dtype become F32, in memory of its own; undefined for dtypes that are not read as floats. The bytes hold whole values. */
+export function floatDecoder(dtype: Dtype): ((bytes: Uint8Array) => Float32Array) | undefined {
+  return DECODERS.get(dtype)
 }
 
 const DECODERS: ReadonlyMap<Dtype, (bytes: Uint8Array) => Float32Array> = new Map<Dtype, (bytes: Uint8Array) => Float32Array>([

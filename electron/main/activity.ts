@@ -2,7 +2,7 @@ import type { BrowserWindow, PowerSaveBlocker } from 'electron'
 import type { EngineApi } from '#core/contract/api.ts'
 import type { Activity } from '#core/contract/library.ts'
 import type { Client } from '#core/contract/rpc.ts'
-import type { RunStatus } from '#core/contract/run.ts'
+import { isUnderWay, type RunStatus } from '#core/contract/run.ts'
 
 export type ActivityParts = {
   power: Pick<PowerSaveBlocker, 'start' | 'stop'>
@@ -21,7 +21,6 @@ export type ActivityDisplay = {
   lost(): void
 }
 
-const OPEN: readonly RunStatus[] = ['queued', 'running', 'paused', 'cancelling']
 const WORKS: readonly RunStatus[] = ['running', 'cancelling']
 /** How a run ended, where it has no conclusion. A run that was cancelled was cancelled by the one who would read of it. */
 const ENDINGS: { readonly [status in RunStatus]?: string } = { done: 'The run has ended.', failed: 'The run failed.', interrupted: 'The run was interrupted; what it measured is kept.' }
@@ -32,7 +31,7 @@ export function displayActivity(parts: ActivityParts): ActivityDisplay {
 
   function show(activities: readonly Activity[]): void {
     const before = open
-    open = activities.filter(({ status }) => OPEN.includes(status))
+    open = activities.filter(({ status }) => isUnderWay(status))
     keepAwake(open.some(({ status }) => WORKS.includes(status)))
     showProgress()
     for (const was of before.filter(({ id }) => !open.some((run) => run.id === id))) {

@@ -1,19 +1,19 @@
 import type { Activity } from '#core/contract/library.ts'
+import { isUnderWay } from '#core/contract/run.ts'
 import { shallowRef } from 'vue'
 import { asLabError, engine } from '../client.ts'
 import { say } from './notices.ts'
 
 /** The runs that work or wait now. */
 export const activity = shallowRef<readonly Activity[]>([])
-const OVER = ['done', 'cancelled', 'failed', 'interrupted']
 
 /** Follow all runs of the engine for as long as the page lives. */
 export async function followActivity(): Promise<never> {
   for (;;) {
     try {
       for await (const now of (await engine()).stream('run.activity', {})) {
-        for (const { id, status, label, conclusion } of now) if (OVER.includes(status) && !location.hash.endsWith(`/runs/${id}`)) say(`${label}: ${conclusion ?? status}`)
-        activity.value = now.filter(({ status }) => !OVER.includes(status))
+        for (const { id, status, label, conclusion } of now) if (!isUnderWay(status) && !location.hash.endsWith(`/runs/${id}`)) say(`${label}: ${conclusion ?? status}`)
+        activity.value = now.filter(({ status }) => isUnderWay(status))
       }
     } catch (thrown) {
       activity.value = []

@@ -44,7 +44,8 @@ export function useWork<T>(start: (signal: AbortSignal) => Promise<T> | AsyncGen
   return work
 }
 
-async function finish<T>(steps: Promise<T> | AsyncGenerator<Progress, T, void>, show: (progress: Progress) => void): Promise<T> {
+/** The result of a promise or of a stream whose progress is shown. */
+export async function finish<T>(steps: Promise<T> | AsyncGenerator<Progress, T, void>, show: (progress: Progress) => void): Promise<T> {
   if (!(Symbol.asyncIterator in steps)) return steps
   for (;;) {
     const step = await steps.next()

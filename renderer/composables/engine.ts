@@ -3,6 +3,7 @@ import type { Settings, Defaults, ModelEntry, DataEntry, RunEntry } from '#core/
 import type { MethodCatalog } from '#core/contract/method.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
 import { engine } from '../client.ts'
+import { finish } from './ask.ts'
 
 /** Questions that several pages ask, each in one place. */
 export const ask = {
@@ -16,12 +17,7 @@ export const ask = {
 
 /** Start a sweep; the result names the run to watch. */
 export async function startRun(spec: RunSpec, show: (progress: Progress) => void, signal: AbortSignal): Promise<{ id: string; folder: string }> {
-  const started = (await engine(signal)).stream('run.start', { spec, out: null }, { signal })
-  for (;;) {
-    const step = await started.next()
-    if (step.done) return step.value
-    show(step.value)
-  }
+  return finish((await engine(signal)).stream('run.start', { spec, out: null }, { signal }), show)
 }
 
 /** A stream of the engine that waits until there is one. */
