@@ -1,7 +1,8 @@
 import { decodeKv, encodeKv } from '#core/kv/file.ts'
 import { blockBytes } from '#core/kernels/blocks.ts'
 import { kernels } from '#core/kernels/index.ts'
-import type { BlockFormat, Kernels } from '#core/kernels/kernels.ts'
+import type { BlockFormat, Kernels, LevelFormat, TurboBits } from '#core/kernels/kernels.ts'
+import { LEVEL_BLOCKS } from '#core/kernels/levels.ts'
 import { typescriptKernels } from '#core/kernels/typescript.ts'
 import { webAssemblyKernels } from '#core/kernels/webassembly.ts'
 import { readMethod } from '#core/kv/methods.ts'
@@ -41,8 +42,8 @@ export function benchKernels(): void {
 function pairs(): Pair[] {
   const groups = [[4, 64], [8, 64], [4, 32], [6, 64], [3, 32], [2, 32]].flatMap(([bits = 4, groupSize = 64]) => [false, true].map((asym) => groupPair(bits, groupSize, asym)))
   const formats: BlockFormat[] = [{ bits: 8, affine: false }, { bits: 4, affine: false }, { bits: 4, affine: true }, { bits: 5, affine: false }, { bits: 5, affine: true }]
-  const floats = (['F16', 'BF16', 'F8_E4M3'] as const).map((format): Pair => {
-    const codes = format === 'F8_E4M3' ? new Uint8Array(layerValues(SHAPE)) : new Uint16Array(layerValues(SHAPE))
+  const floats = (['F16', 'BF16', 'F8_E4M3', 'F8_E5M2'] as const).map((format): Pair => {
+    const codes = format.startsWith('F8') ? new Uint8Array(layerValues(SHAPE)) : new Uint16Array(layerValues(SHAPE))
     return { name: format, encode: (to, values) => void to.encodeFloats(format, values, codes), decode: (from, out) => void from.decodeFloats(format, codes, out) }
   })
   const single: Pair[] = [
@@ -50,7 +51,9 @@ function pairs(): Pair[] {
     { name: 'finite', encode: (by, values) => void by.firstNonFinite(values), decode: (by, out) => void by.firstNonFinite(out) },
     { name: 'error sums', encode: (by, values) => void by.errorTotals(values, values), decode: (by, out) => void by.errorTotals(out, out) },
   ]
-  return [...groups, ...formats.map(blockPair), ...floats, ...single]
+  const levels = (['iq4_nl', 'mxfp4', 'nvfp4', 'nvfp4:4over6'] as const).map(levelPair)
+  const turbos = ([2, 3, 4] as const).flatMap((bits) => [false, true].map((corrected) => turboPair(bits, corrected)))
+  return [...groups, ...formats.map(blockPair), ...levels, normalFloatPair(64), ...turbos, ...floats, ...single]
 }
 
 function groupPair(bits: number, groupSize: number, asym: boolean): Pair {
@@ -74,6 +77,37 @@ function blockPair(format: BlockFormat): Pair {
   }
 }
 
+function levelPair(format: LevelFormat): Pair {
+  const block = format === 'nvfp4:4over6' ? 'nvfp4' : format
+  const blocks = new Uint8Array((layerValues(SHAPE) / LEVEL_BLOCKS[block].values) * LEVEL_BLOCKS[block].bytes)
+  return {
+    name: format,
+    encode: (to, values) => to.quantizeLevels(values, format, blocks),
+    decode: (from, out) => void from.dequantizeLevels(blocks, block, out),
+  }
+}
+
+function normalFloatPair(groupSize: number): Pair {
+  const codes = new Uint8Array(layerValues(SHAPE) / 2)
+  const scales = new Uint16Array(layerValues(SHAPE) / groupSize)
+  return {
+    name: `nf4:g${groupSize}`,
+    encode: (to, values) => to.quantizeNormalFloat(values, groupSize, codes, scales),
+    decode: (from, out) => void from.dequantizeNormalFloat(codes, scales, groupSize, out),
+  }
+}
+
+function turboPair(bits: TurboBits, corrected: boolean): Pair {
+  const { headDim } = SHAPE
+  const codes = new Uint8Array((layerValues(SHAPE) * bits) / 8)
+  const norms = new Uint16Array(layerValues(SHAPE) / headDim)
+  return {
+    name: `turbo${bits}${corrected ? ':nc' : ''}`,
+    encode: (to, values) => to.quantizeTurbo(values, headDim, bits, codes, norms),
+    decode: (from, out) => void from.dequantizeTurbo(codes, norms, headDim, bits, corrected, out),
+  }
+}
+
 function benchFiles(layers: Float32Array[]): void {
   const cache: KvCache = { shape: SHAPE, key: layers, value: layers.map((values) => values.slice()) }
   const into = { key: layers.map((values) => values.slice()), value: layers.map((values) => values.slice()) }
@@ -83,7 +117,7 @@ function benchFiles(layers: Float32Array[]): void {
     cache.value.forEach((values, i) => into.value[i]?.set(values))
   }, 15)
   const files = [['whole KV files', 'encode GB/s', 'decode GB/s', 'encode ms', 'decode ms'], ['copy', whole(copy), whole(copy), (copy * 1e3).toFixed(1), (copy * 1e3).toFixed(1)]]
-  for (const text of ['none', 'int8:g64', 'int4:g64', 'int4:g64+lz4', 'int4:g32:asym', 'q8_0', 'q4_0', 'fp8-e4m3', 'int4:g64:hadamard', 'int4:g64@sinks4@recent32']) {
+  for (const text of ['none', 'int8:g64', 'int4:g64', 'int4:g64+lz4', 'int4:g32:asym', 'q8_0', 'q4_0', 'iq4_nl', 'fp8-e4m3', 'nf4', 'mxfp4', 'nvfp4', 'turbo4:nc', 'int4:g64:hadamard', 'int4:g64@sinks4@recent32']) {
     const method = readMethod(text)
     const { bytes } = encodeKv(cache, method)
     const encode = medianSeconds(() => void encodeKv(cache, method), 15)

@@ -134,13 +134,14 @@ function unpackNibbles(blocks: Uint8Array, from: number, fifths: number, middle:
   }
 }
 
-function writeF16(out: Uint8Array, at: number, bits: number): void {
+/** Writes 16 bits little-endian at byte `at`. */
+export function writeF16(out: Uint8Array, at: number, bits: number): void {
   out[at] = bits
   out[at + 1] = bits >>> 8
 }
 
 /** Value of the little-endian F16 at byte `at`. */
-function readF16(bytes: Uint8Array, at: number): number {
+export function readF16(bytes: Uint8Array, at: number): number {
   return f16ToF32(bytes[at]! | (bytes[at + 1]! << 8))
 }
 

@@ -9,6 +9,19 @@ export function hadamard(values: Float32Array): void {
   twoStages(values, 16, SCALE)
 }
 
+/** Walsh-Hadamard transform, not scaled, of a power of two of values, 16 or more, in place: butterflies in F32 from stride 1 upwards. */
+export function walshHadamard(values: Float32Array): void {
+  let stride = 1
+  for (; 4 * stride <= values.length; stride *= 4) twoStages(values, stride, 1)
+  if (stride === values.length) return
+  for (let i = 0; i < stride; i++) {
+    const a = values[i]!
+    const b = values[i + stride]!
+    values[i] = a + b
+    values[i + stride] = a - b
+  }
+}
+
 /** The butterflies of `stride` and of twice the stride on each run of four times the stride, every operation rounded to F32. */
 function twoStages(values: Float32Array, stride: number, scale: number): void {
   for (let run = 0; run < values.length; run += 4 * stride) {

@@ -1,93 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { f16ToF32 } from '#core/bytes/float.ts'
-import { LabError } from '#core/contract/errors.ts'
+import { anyBits, bitsOf, both, bytesFrom, F32_MAX, floats, hostile, kinds, lengths, plain, runs, same, shifted, special, TILE } from '../../test/kernel-twins.ts'
 import { BLOCK, blockBytes } from './blocks.ts'
 import { kernels } from './index.ts'
-import type { BlockFormat, FloatCodes, Kernels, SmallFloat } from './kernels.ts'
-import { typescriptKernels } from './typescript.ts'
-import { webAssemblyKernels } from './webassembly.ts'
-
-const both = [webAssemblyKernels() ?? expect.fail('no WebAssembly SIMD here'), typescriptKernels] as const
-const TILE = 16384
-
-/** An array that begins at an odd place of its buffer. */
-function shifted<T extends Float32Array | Uint16Array | Uint8Array>(type: new (length: number) => T, length: number): T {
-  return new type(length + 3).subarray(3) as T
-}
-
-function floats(values: ArrayLike<number>): Float32Array {
-  const array = shifted(Float32Array, values.length)
-  array.set(values)
-  return array
-}
-
-/** Bits, where every NaN is one. */
-function bitsOf(values: Float32Array): Uint32Array {
-  return new Uint32Array(values.slice().buffer).map((bits) => ((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : bits))
-}
-
-/** What came of it: the error in full, or the results. */
-function outcome<T>(work: () => T): T | { message: string; details: unknown } {
-  try {
-    return work()
-  } catch (error) {
-    if (error instanceof LabError) return { message: `${error.code} ${error.message}`, details: error.details }
-    throw error
-  }
-}
-
-/** Both implementations must do the same; what it was is returned. */
-function same<T>(work: (implementation: Kernels) => T): ReturnType<typeof outcome<T>> {
-  const [wasm, typescript] = both.map((implementation) => outcome(() => work(implementation)))
-  if (!alike(wasm, typescript)) {
-    expect(wasm).toEqual(typescript)
-    expect.fail('they differ in a zero')
-  }
-  return typescript!
-}
-
-/** Deep equality to the bit; that of the test runner takes minutes for arrays of this size. */
-function alike(a: unknown, b: unknown): boolean {
-  if (ArrayBuffer.isView(a) && ArrayBuffer.isView(b)) return Buffer.compare(bytesUnder(a), bytesUnder(b)) === 0
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return Object.is(a, b)
-  const [left, right] = [new Map(Object.entries(a)), new Map(Object.entries(b))]
-  return left.size === right.size && [...left].every(([name, value]) => right.has(name) && alike(value, right.get(name)))
-}
-
-function bytesUnder({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength)
-}
-
-const F32_MAX = 3.4028234663852886e38
-const plain = fc.double({ min: -4, max: 4, noNaN: true })
-const hostile = fc.constantFrom(0, -0, 2 ** -149, -(2 ** -149), 2 ** -126, 2 ** -24, -(2 ** -25), 2 ** -14, 65504, -65519, 65520, 448, 464, -1e6, 8e6, -8.4e6, 1e30, F32_MAX, -F32_MAX)
-const special = fc.constantFrom(NaN, Infinity, -Infinity)
-const anyBits = fc.integer().map((bits) => new Float32Array(Int32Array.of(bits).buffer)[0]!)
-const tie = fc.integer({ min: -600, max: 600 }).map((k) => k / 2)
-/** Runs of one kind: mixed, all would be as the wildest of them. */
-const kinds: fc.Arbitrary<number>[] = [
-  plain,
-  tie,
-  tie.map((value) => value * f16ToF32(0x1234)),
-  fc.oneof(plain, fc.constantFrom(0, -0)),
-  fc.oneof({ weight: 9, arbitrary: plain }, hostile),
-  fc.double({ min: 999.9, max: 1000.1, noNaN: true }),
-  fc.double({ min: 59_999.99, max: 60_000, noNaN: true }),
-  fc.double({ min: -1e-6, max: 1e-6, noNaN: true }),
-  fc.integer({ min: -300, max: 300 }).map((k) => k * 2 ** -149),
-  fc.double({ min: 0, max: 8e6, noNaN: true }),
-  fc.constantFrom(0, -0),
-  fc.oneof({ weight: 40, arbitrary: plain }, special),
-  anyBits,
-]
-/** Values of so many runs of `unit`: mostly a few, at times more than fit into a tile. */
-function runs(unit: number): fc.Arbitrary<Float32Array> {
-  const few = fc.integer({ min: 1, max: 5 }).chain((count) => fc.array(fc.oneof(...kinds.map((kind) => fc.array(kind, { minLength: unit, maxLength: unit }))), { minLength: count, maxLength: count }))
-  // Large ones repeat a few runs, each time scaled otherwise.
-  const many = fc.tuple(few, fc.integer({ min: Math.ceil(TILE / unit) - 2, max: Math.ceil((2 * TILE) / unit) + 3 })).map(([some, count]) => Array.from({ length: count }, (_, i) => (some[i % some.length] ?? []).map((x) => x * (1 + (i % 7) / 16))))
-  return fc.oneof({ weight: 8, arbitrary: few }, { weight: 1, arbitrary: many }).map((all) => floats(all.flat()))
-}
+import type { BlockFormat, FloatCodes, SmallFloat } from './kernels.ts'
 
 it('this process runs WebAssembly SIMD', () => {
   expect(kernels.implementation).toBe('WebAssembly SIMD')
@@ -135,17 +51,6 @@ describe('groups', () => {
   })
 })
 
-/** Bytes from a seed (xorshift, Marsaglia 2003). */
-function bytesFrom(seed: number): () => number {
-  let state = seed | 1
-  return () => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 8) & 0xff
-  }
-}
-
 describe('blocks', () => {
   const formats: BlockFormat[] = [{ bits: 8, affine: false }, { bits: 4, affine: false }, { bits: 4, affine: true }, { bits: 5, affine: false }, { bits: 5, affine: true }]
 
@@ -191,12 +96,9 @@ describe('blocks', () => {
   })
 })
 
-/** Lengths around turns and tiles. */
-const lengths = fc.oneof(fc.integer({ min: 0, max: 70 }), fc.integer({ min: TILE - 3, max: TILE + 3 }), fc.integer({ min: 2 * TILE, max: 2 * TILE + 40 }))
-
 describe('small floats', () => {
-  const formats: SmallFloat[] = ['F16', 'BF16', 'F8_E4M3']
-  const codesFor = (format: SmallFloat, length: number): FloatCodes => (format === 'F8_E4M3' ? shifted(Uint8Array, length) : shifted(Uint16Array, length))
+  const formats: SmallFloat[] = ['F16', 'BF16', 'F8_E4M3', 'F8_E5M2']
+  const codesFor = (format: SmallFloat, length: number): FloatCodes => (format.startsWith('F8') ? shifted(Uint8Array, length) : shifted(Uint16Array, length))
 
   it.each(formats)('%s: the same codes of any values', (format) => {
     let clean = 0
@@ -214,7 +116,7 @@ describe('small floats', () => {
 
   it.each(formats)('%s: the same values of every code', (format) => {
     const every = codesFor(format, 65536).map((_, i) => i)
-    for (const codes of [every, every.subarray(0, 0x7b), every.subarray(5, 0x7e), every.subarray(0, 0x7f00)]) {
+    for (const codes of [every, every.subarray(0, 0x7b), every.subarray(5, 0x7e), every.subarray(0, 0x7f00), every.subarray(0, 0x7c)]) {
       same((implementation) => {
         const out = shifted(Float32Array, codes.length)
         return { finite: implementation.decodeFloats(format, codes, out), out: bitsOf(out) }

@@ -1,8 +1,12 @@
 /** A cache type of ggml: bits of a code, and whether blocks have a minimum (`_1`) beside their scale. */
 export type BlockFormat = { readonly bits: 4 | 5 | 8; readonly affine: boolean }
 
+/** Blocks of 4-bit codes that name uneven levels; `nvfp4:4over6` is a way to encode `nvfp4`. */
+export type LevelBlock = 'iq4_nl' | 'mxfp4' | 'nvfp4'
+export type LevelFormat = LevelBlock | 'nvfp4:4over6'
+
 /** A float format of 16 or 8 bits. */
-export type SmallFloat = 'F16' | 'BF16' | 'F8_E4M3'
+export type SmallFloat = 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2'
 
 /**
  * Inner loops over whole arrays, in two implementations of equal bits. Nothing is allocated for values. Arrays may lie anywhere; input and
@@ -31,8 +35,34 @@ export type Kernels = {
   /** x' = q d, (q - 2^(bits-1)) d or q d + m. Returns whether every value is finite. */
   dequantizeBlocks(blocks: Uint8Array, format: BlockFormat, out: Float32Array): boolean
   /**
-   * Codes of values, to nearest, ties to even; every NaN is the one quiet NaN, F8 E4M3 saturates at 448 (core/bytes/float.ts). Throws nothing:
-   * returns whether every value and every code is finite. `codes` is as long as `values`, a Uint8Array for F8_E4M3, else a Uint16Array.
+   * Blocks of values of LEVEL_BLOCKS (levels.ts) with a code of 4 bits each, bytes with element j | j + half << 4 where not said otherwise.
+   * `iq4_nl`: d = (the first value of largest magnitude) / -127, code = the nearest level of x / d, of two as near the upper one; then F16 of
+   * d' = Σ w q x / Σ w q², w = x², summed in order; 16 bytes. Magnitudes below 1e-15 are taken for zero. OUT_OF_RANGE where F16 cannot hold d'.
+   * `mxfp4`: byte e = exponent of absmax - 2, or 0; the nearest E2M1 number of x / 2^(e - 127), of two as near the smaller one; 16 bytes.
+   * `nvfp4`: 4 bytes E4M3 absmax / 6 of each 16 values, rounded as ggml does, OUT_OF_RANGE above 448; E2M1 as in mxfp4; 32 bytes, of each 16 values
+   * 8. `nvfp4:4over6`: of absmax / 6 and absmax / 4 the scale of less squared error, the first of equal ones.
+   */
+  quantizeLevels(values: Float32Array, format: LevelFormat, blocks: Uint8Array): void
+  /** x' = level d. Returns whether every scale is one that encoding can write. */
+  dequantizeLevels(blocks: Uint8Array, format: LevelBlock, out: Float32Array): boolean
+  /**
+   * NF4 by group of `groupSize` values, a multiple of 8 from 16 to 256: s = f16(absmax), the nearest level of x / s (NF4_LEVELS), of two as near
+   * the lower one; s = 0 gives level 0. `codes` is a little-endian string of 4 bits a value. OUT_OF_RANGE where F16 cannot hold a scale.
+   */
+  quantizeNormalFloat(values: Float32Array, groupSize: number, codes: Uint8Array, scales: Uint16Array): void
+  /** x' = level s, rounded once. Returns whether every value is finite. */
+  dequantizeNormalFloat(codes: Uint8Array, scales: Uint16Array, groupSize: number, out: Float32Array): boolean
+  /**
+   * Rows of `headDim` values, a power of two from 16 to 1024. n = F32 of the root of Σ x², squares summed in F64 as errorTotals; t = (W x) / n with
+   * W the unscaled transform of hadamard.ts in F32; code = the nearest of TURBO_LEVELS of `bits` 2, 3 or 4, of two as near the upper one.
+   * `norms` are f16(n); one of 0 gives t = 0. `codes` is a little-endian string of `bits` a value. OUT_OF_RANGE where F16 cannot hold a norm.
+   */
+  quantizeTurbo(values: Float32Array, headDim: number, bits: TurboBits, codes: Uint8Array, norms: Uint16Array): void
+  /** x' = f W c: f = F32 of n / headDim, or, `corrected`, of n / √(headDim Σ c²). Returns whether every norm is finite. */
+  dequantizeTurbo(codes: Uint8Array, norms: Uint16Array, headDim: number, bits: TurboBits, corrected: boolean, out: Float32Array): boolean
+  /**
+   * Codes of values, to nearest, ties to even; every NaN is the one quiet NaN, F8 E4M3 saturates at 448 and F8 E5M2 at 57344. Throws nothing:
+   * returns whether every value and every code is finite. `codes` is as long as `values`, a Uint8Array for F8, else a Uint16Array.
    */
   encodeFloats(format: SmallFloat, values: Float32Array, codes: FloatCodes): boolean
   /** Values of codes. Returns whether all are finite. */
@@ -56,6 +86,9 @@ export type RowSums = { readonly sum: number; readonly cross: number }
 
 /** Σ x², Σ x'², Σ x x', Σ (x - x')² and the largest |x - x'|; not finite, but for maxError, where a value is not. */
 export type ErrorTotals = { readonly original: number; readonly restored: number; readonly product: number; readonly error: number; readonly maxError: number }
+
+/** Bits of a code that quantizeTurbo has levels for. */
+export type TurboBits = 2 | 3 | 4
 
 /** Codes of a small float, as bits. */
 export type FloatCodes = Uint16Array | Uint8Array

@@ -5,7 +5,10 @@ import { decodeFloats, encodeFloats } from './floats.ts'
 import { dequantizeGroups, quantizeGroups } from './groups.ts'
 import { hadamard } from './hadamard.ts'
 import type { Kernels } from './kernels.ts'
+import { dequantizeLevels, quantizeLevels } from './levels.ts'
 import { compareRows, largestLogit, sumExps } from './logits.ts'
+import { dequantizeNormalFloat, quantizeNormalFloat } from './normal-float.ts'
+import { dequantizeTurbo, quantizeTurbo } from './turbo.ts'
 
 /** The kernels in TypeScript: what the others are held against, and what runs where there is no SIMD. */
 export const typescriptKernels: Kernels = {
@@ -14,6 +17,12 @@ export const typescriptKernels: Kernels = {
   dequantizeGroups,
   quantizeBlocks,
   dequantizeBlocks,
+  quantizeLevels,
+  dequantizeLevels,
+  quantizeNormalFloat,
+  dequantizeNormalFloat,
+  quantizeTurbo,
+  dequantizeTurbo,
   encodeFloats,
   decodeFloats,
   firstNonFinite,

@@ -1,38 +1,13 @@
 import { base64 } from './assembly/index.ts?assembly'
 import { BLOCK, blockBytes } from './blocks.ts'
 import { totalsOf } from './errors.ts'
-import type { BlockFormat, FloatCodes, Kernels, SmallFloat } from './kernels.ts'
+import type { Converter, Exports } from './exports.ts'
+import type { BlockFormat, FloatCodes, Kernels, LevelBlock, LevelFormat, SmallFloat } from './kernels.ts'
+import { LEVEL_BLOCKS } from './levels.ts'
 import { addComparison, addExps, laneTotal, rowSums } from './logits.ts'
+import { NF4_BOUNDS, NF4_LEVELS } from './normal-float.ts'
+import { TURBO_BOUNDS, TURBO_LEVELS } from './turbo.ts'
 import { typescriptKernels } from './typescript.ts'
-
-/** What assembly/index.ts exports: places and sizes of the tile in its memory, and a kernel for each of ours. Flags are 0 or 1. */
-type Exports = {
-  readonly memory: { readonly buffer: ArrayBuffer }
-  readonly tileValues: Place
-  readonly valuesAt: Place
-  readonly codesAt: Place
-  readonly scalesAt: Place
-  readonly zerosAt: Place
-  readonly sumsAt: Place
-  quantizeGroups(groups: number, groupSize: number, bits: number, asym: number): number
-  dequantizeGroups(groups: number, groupSize: number, bits: number, asym: number): number
-  quantizeBlocks(blocks: number, bits: number, affine: number): number
-  dequantizeBlocks(blocks: number, bits: number, affine: number): number
-  readonly encodeF16: Converter
-  readonly encodeBf16: Converter
-  readonly encodeF8e4m3: Converter
-  readonly decodeF16: Converter
-  readonly decodeBf16: Converter
-  readonly decodeF8e4m3: Converter
-  allFinite(count: number): number
-  hadamard(count: number): void
-  addErrors(count: number): void
-  largestLogit(count: number): number
-  addExps(count: number, shift: number): void
-  addComparison(count: number, shift: number, knownShift: number): void
-}
-type Place = { readonly value: number }
-type Converter = (count: number) => number
 
 /**
  * The kernels in WebAssembly SIMD; null where it is not to be had. Arrays go through a fixed memory tile by tile. A kernel only tells whether it
@@ -52,9 +27,42 @@ export function webAssemblyKernels(): Kernels | null {
   const tileHalves = new Uint16Array(buffer, wasm.codesAt.value, tile)
   const tileRestored = new Float32Array(buffer, wasm.codesAt.value, tile)
   const tileSums = new Float64Array(buffer, wasm.sumsAt.value, 20)
-  const encoders: Record<SmallFloat, Converter> = { F16: wasm.encodeF16, BF16: wasm.encodeBf16, F8_E4M3: wasm.encodeF8e4m3 }
-  const decoders: Record<SmallFloat, Converter> = { F16: wasm.decodeF16, BF16: wasm.decodeBf16, F8_E4M3: wasm.decodeF8e4m3 }
+  const encoders: Record<SmallFloat, Converter> = { F16: wasm.encodeF16, BF16: wasm.encodeBf16, F8_E4M3: wasm.encodeF8e4m3, F8_E5M2: wasm.encodeF8e5m2 }
+  const decoders: Record<SmallFloat, Converter> = { F16: wasm.decodeF16, BF16: wasm.decodeBf16, F8_E4M3: wasm.decodeF8e4m3, F8_E5M2: wasm.decodeF8e5m2 }
+  const tileLevels = new Float32Array(buffer, wasm.levelsAt.value, 16)
+  const tileBounds = new Float32Array(buffer, wasm.boundsAt.value, 16)
+  const levelEncoders: Record<LevelFormat, Converter> = { iq4_nl: wasm.quantizeIq4nl, mxfp4: wasm.quantizeMxfp4, nvfp4: (count) => wasm.quantizeNvfp4(count, 0), 'nvfp4:4over6': (count) => wasm.quantizeNvfp4(count, 1) }
+  const levelDecoders: Record<LevelBlock, Converter> = { iq4_nl: wasm.dequantizeIq4nl, mxfp4: wasm.dequantizeMxfp4, nvfp4: wasm.dequantizeNvfp4 }
   const tileOf = (codes: FloatCodes): FloatCodes => (codes instanceof Uint8Array ? tileCodes : tileHalves)
+
+  /** Rows of `size` values to codes of `bits` and one scale each, by a kernel for so many rows of the tile; whether it could. */
+  function encodeRows(values: Float32Array, size: number, bits: number, codes: Uint8Array, scales: Uint16Array, run: Converter): boolean {
+    const codeBytes = (size * bits) / 8
+    const most = Math.floor(tile / size)
+    for (let from = 0; from < scales.length; from += most) {
+      const to = Math.min(from + most, scales.length)
+      tileValues.set(values.subarray(from * size, to * size))
+      if (run(to - from) === 0) return false
+      codes.set(tileCodes.subarray(0, (to - from) * codeBytes), from * codeBytes)
+      scales.set(tileScales.subarray(0, to - from), from)
+    }
+    return true
+  }
+
+  /** The other way; whether every scale is finite. */
+  function decodeRows(codes: Uint8Array, scales: Uint16Array, size: number, bits: number, out: Float32Array, run: Converter): boolean {
+    const codeBytes = (size * bits) / 8
+    const most = Math.floor(tile / size)
+    let finite = 1
+    for (let from = 0; from < scales.length; from += most) {
+      const to = Math.min(from + most, scales.length)
+      tileCodes.set(codes.subarray(from * codeBytes, to * codeBytes))
+      tileScales.set(scales.subarray(from, to))
+      finite &= run(to - from)
+      out.set(tileValues.subarray(0, (to - from) * size), from * size)
+    }
+    return finite === 1
+  }
 
   return {
     implementation: 'WebAssembly SIMD',
@@ -109,6 +117,54 @@ export function webAssemblyKernels(): Kernels | null {
         out.set(tileValues.subarray(0, count * BLOCK), from)
       }
       return finite === 1
+    },
+
+    quantizeLevels(values, format, blocks) {
+      const { values: size, bytes } = LEVEL_BLOCKS[format === 'nvfp4:4over6' ? 'nvfp4' : format]
+      const encode = levelEncoders[format]
+      for (let from = 0; from < values.length; from += tile) {
+        const part = values.subarray(from, from + tile)
+        const count = part.length / size
+        tileValues.set(part)
+        if (encode(count) === 0) return typescriptKernels.quantizeLevels(values, format, blocks)
+        blocks.set(tileCodes.subarray(0, count * bytes), (from / size) * bytes)
+      }
+    },
+
+    dequantizeLevels(blocks, format, out) {
+      const { values: size, bytes } = LEVEL_BLOCKS[format]
+      const decode = levelDecoders[format]
+      let finite = 1
+      for (let from = 0; from < out.length; from += tile) {
+        const count = Math.min(tile, out.length - from) / size
+        const at = (from / size) * bytes
+        tileCodes.set(blocks.subarray(at, at + count * bytes))
+        finite &= decode(count)
+        out.set(tileValues.subarray(0, count * size), from)
+      }
+      return finite === 1
+    },
+
+    quantizeNormalFloat(values, groupSize, codes, scales) {
+      tileBounds.set(NF4_BOUNDS)
+      const run = (groups: number): number => wasm.quantizeNormalFloat(groups, groupSize)
+      if (!encodeRows(values, groupSize, 4, codes, scales, run)) typescriptKernels.quantizeNormalFloat(values, groupSize, codes, scales)
+    },
+
+    dequantizeNormalFloat(codes, scales, groupSize, out) {
+      tileLevels.set(NF4_LEVELS)
+      return decodeRows(codes, scales, groupSize, 4, out, (groups) => wasm.dequantizeNormalFloat(groups, groupSize))
+    },
+
+    quantizeTurbo(values, headDim, bits, codes, norms) {
+      tileBounds.set(TURBO_BOUNDS[bits])
+      const run = (rows: number): number => wasm.quantizeTurbo(rows, headDim, bits)
+      if (!encodeRows(values, headDim, bits, codes, norms, run)) typescriptKernels.quantizeTurbo(values, headDim, bits, codes, norms)
+    },
+
+    dequantizeTurbo(codes, norms, headDim, bits, corrected, out) {
+      tileLevels.set(TURBO_LEVELS[bits])
+      return decodeRows(codes, norms, headDim, bits, out, (rows) => wasm.dequantizeTurbo(rows, headDim, bits, corrected ? 1 : 0))
     },
 
     encodeFloats(format, values, codes) {

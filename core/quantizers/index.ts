@@ -1,9 +1,15 @@
 import { LabError } from '#core/contract/errors.ts'
 import { fp8E4m3 } from './fp8-e4m3.ts'
+import { fp8E5m2 } from './fp8-e5m2.ts'
 import { ggmlQuantizer } from './ggml.ts'
 import { integerQuantizer } from './integer.ts'
+import { iq4nl } from './iq4nl.ts'
+import { mxfp4 } from './mxfp4.ts'
+import { nf4 } from './nf4.ts'
 import { none } from './none.ts'
+import { nvfp4 } from './nvfp4.ts'
 import type { Quantizer } from './quantizer.ts'
+import { turboQuantizer } from './turbo.ts'
 
 /** Every quantizer there is; a new one is a file and a line here. */
 export const quantizers: readonly Quantizer[] = [
@@ -20,7 +26,15 @@ export const quantizers: readonly Quantizer[] = [
   ggmlQuantizer({ bits: 4, affine: true }),
   ggmlQuantizer({ bits: 5, affine: false }),
   ggmlQuantizer({ bits: 5, affine: true }),
+  iq4nl,
   fp8E4m3,
+  fp8E5m2,
+  nf4,
+  mxfp4,
+  nvfp4,
+  turboQuantizer(2),
+  turboQuantizer(3),
+  turboQuantizer(4),
 ]
 
 /** The quantizer of that id; LabError UNKNOWN_METHOD where there is none. */

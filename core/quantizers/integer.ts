@@ -1,15 +1,12 @@
 import { f16ToF32 } from '#core/bytes/float.ts'
 import { finiteF16 } from '#core/kernels/finite.ts'
 import { kernels } from '#core/kernels/index.ts'
+import { groupSize, refuseGroup } from './groups.ts'
 import { type BlockShape, defineQuantizer, type Quantizer, type Streams } from './quantizer.ts'
 import { bytesOf, halvesOf } from './streams.ts'
 
-const MIN_GROUP = 16
-const MAX_GROUP = 256
-const GROUP_STEP = 8
-
 const groupParams = {
-  groupSize: { kind: 'int', label: 'Values per scale, along headDim', option: 'g', default: 64, min: MIN_GROUP, max: MAX_GROUP, multipleOf: GROUP_STEP },
+  groupSize,
   asym: { kind: 'flag', label: 'Scale and zero point from minimum and maximum', option: 'asym' },
 } as const
 type GroupParams = typeof groupParams
@@ -29,12 +26,7 @@ export function integerQuantizer(bits: 2 | 3 | 4 | 5 | 6 | 7 | 8): Quantizer<Gro
     lossy: true,
     params: groupParams,
     bits: ({ groupSize, asym }) => bits + (asym ? 32 : 16) / groupSize,
-    refuse({ groupSize }, headDim) {
-      if (headDim % groupSize === 0) return null
-      const nearest = nearestGroup(groupSize, headDim)
-      if (nearest !== null) return { reason: `a group of ${groupSize} does not divide the head size ${headDim}`, nearest: { groupSize: nearest } }
-      return { reason: `no multiple of ${GROUP_STEP} from ${MIN_GROUP} to ${MAX_GROUP} divides the head size ${headDim}`, nearest: {} }
-    },
+    refuse: ({ groupSize }, headDim) => refuseGroup(groupSize, headDim),
     layout({ kvHeads, tokens, headDim }, { groupSize, asym }) {
       const groups = { dtype: 'F16', shape: [kvHeads, tokens, headDim / groupSize] } as const
       return { codes: { dtype: 'U8', shape: [kvHeads, tokens, (headDim * bits) / 8] }, scales: groups, ...(asym ? { zeros: groups } : {}) }
@@ -72,13 +64,4 @@ function streamsOf(streams: Streams, { kvHeads, tokens, headDim }: BlockShape, g
     scales: halvesOf(streams, 'scales', groups),
     zeros: asym ? halvesOf(streams, 'zeros', groups) : null,
   }
-}
-
-/** The valid group size that divides `headDim` and is nearest to `wanted`, the smaller one of two as near; null where there is none. */
-function nearestGroup(wanted: number, headDim: number): number | null {
-  let best: number | null = null
-  for (let size = MIN_GROUP; size <= Math.min(MAX_GROUP, headDim); size += GROUP_STEP) {
-    if (headDim % size === 0 && (best === null || Math.abs(size - wanted) < Math.abs(best - wanted))) best = size
-  }
-  return best
 }

@@ -31,7 +31,7 @@ export function quantizeBlocks(blocks: i32, bits: i32, affine: bool): bool {
 }
 
 /** Notes as each block's step the range of an affine one, else the first value of largest magnitude; as its offset the minimum, else 0. False where a value is not finite. */
-function findSpans(blocks: i32, affine: bool): bool {
+export function findSpans(blocks: i32, affine: bool): bool {
   let sum: f32 = 0
   let from = valuesAt
   for (let at: usize = 0; at < <usize>blocks << 2; at += 4, from += BLOCK_BYTES) {
@@ -174,7 +174,7 @@ function unpackQ8(blocks: i32): void {
 
 // @ts-ignore: decorator
 @inline
-function scaled(to: usize, q: v128, d: v128): void {
+export function scaled(to: usize, q: v128, d: v128): void {
   v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(q)), d))
   v128.store(to + 16, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(q)), d))
 }
@@ -190,8 +190,8 @@ function unpackNibbles(blocks: i32, bits: i32, affine: bool): void {
     const m = v128.load_splat<f32>(offsetsAt + (block << 2))
     from += nibblesAt(bits, affine)
     const bytes = v128.load(from)
-    let low = v128.and(bytes, i8x16.splat(15))
-    let high = v128.and(i16x8.shr_u(bytes, 4), i8x16.splat(15))
+    let low = lowHalves(bytes)
+    let high = highHalves(bytes)
     if (bits === 5) {
       const fifths = v128.load_splat<u32>(from - 4)
       low = v128.or(low, fifthOf(i8x16.shuffle(fifths, fifths, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1)))
@@ -201,6 +201,18 @@ function unpackNibbles(blocks: i32, bits: i32, affine: bool): void {
     restore(to + 64, i8x16.sub(high, middle), d, m, affine)
     from += 16
   }
+}
+
+// @ts-ignore: decorator
+@inline
+export function lowHalves(bytes: v128): v128 {
+  return v128.and(bytes, i8x16.splat(15))
+}
+
+// @ts-ignore: decorator
+@inline
+export function highHalves(bytes: v128): v128 {
+  return v128.and(i16x8.shr_u(bytes, 4), i8x16.splat(15))
 }
 
 /** 16 in each byte whose own bit, of eight in turn, is set. */
@@ -214,7 +226,7 @@ function fifthOf(bytes: v128): v128 {
 /** Sixteen values q d, and + m where they have a minimum: without one not even the sign of a zero may change. */
 // @ts-ignore: decorator
 @inline
-function restore(to: usize, q: v128, d: v128, m: v128, affine: bool): void {
+export function restore(to: usize, q: v128, d: v128, m: v128, affine: bool): void {
   const low = i16x8.extend_low_i8x16_s(q)
   const high = i16x8.extend_high_i8x16_s(q)
   if (!affine) {

@@ -128,11 +128,53 @@ export function decodeF8e4m3(count: i32): bool {
 
 // @ts-ignore: decorator
 @inline
-function fromF8(code: v128): v128 {
+export function fromF8(code: v128): v128 {
   const magnitude = v128.and(code, i32x4.splat(0x7f))
   const sign = i32x4.shl(i32x4.shr_u(code, 7), 31)
   const normal = i32x4.add(i32x4.shl(magnitude, 20), i32x4.splat(0x3c000000))
   const small = f32x4.mul(f32x4.convert_i32x4_s(magnitude), f32x4.splat(1.0 / 512))
   const value = v128.bitselect(small, normal, i32x4.lt_s(magnitude, i32x4.splat(8)))
   return v128.or(v128.or(value, sign), v128.and(i32x4.eq(magnitude, i32x4.splat(0x7f)), i32x4.splat(0x7fc00000)))
+}
+
+/** Encodes `count` values, saturating at 57344. Returns whether all were finite. */
+export function encodeF8e5m2(count: i32): bool {
+  const finite = allFinite(count)
+  const end = valuesAt + (<usize>count << 2)
+  for (let at = valuesAt, to = codesAt; at < end; at += 64, to += 16) {
+    const a = i16x8.narrow_i32x4_s(toF8e5m2(v128.load(at)), toF8e5m2(v128.load(at, 16)))
+    const b = i16x8.narrow_i32x4_s(toF8e5m2(v128.load(at, 32)), toF8e5m2(v128.load(at, 48)))
+    v128.store(to, i8x16.narrow_i16x8_u(a, b))
+  }
+  return finite
+}
+
+// @ts-ignore: decorator
+@inline
+function toF8e5m2(x: v128): v128 {
+  const magnitude = v128.and(x, i32x4.splat(MAGNITUDE))
+  const sign = v128.and(i32x4.shr_u(x, 24), i32x4.splat(0x80))
+  const odd = v128.and(i32x4.shr_u(magnitude, 21), i32x4.splat(1))
+  const normal = i32x4.shr_u(i32x4.add(i32x4.sub(magnitude, i32x4.splat(0x38000000 - 0xfffff)), odd), 21)
+  // Added to 2^7, whose last place is the step of the subnormals, 2^-16, a value is rounded to that step.
+  const small = i32x4.sub(f32x4.add(magnitude, f32x4.splat(128)), i32x4.splat(0x43000000))
+  const code = v128.bitselect(small, normal, i32x4.lt_s(magnitude, i32x4.splat(0x38800000)))
+  const signed = v128.or(i32x4.min_s(code, i32x4.splat(0x7b)), sign)
+  return v128.bitselect(i32x4.splat(0x7e), signed, i32x4.gt_s(magnitude, i32x4.splat(F32_INFINITY)))
+}
+
+/** Decodes `count` codes, each the upper half of an F16. Returns whether all are finite. */
+export function decodeF8e5m2(count: i32): bool {
+  const end = codesAt + <usize>count
+  clearAfter(end)
+  let special = i32x4.splat(0)
+  for (let at = codesAt, to = valuesAt; at < end; at += 8, to += 32) {
+    const codes = i16x8.shl(v128.load_ext<u8>(at), 8)
+    const a = i32x4.extend_low_i16x8_u(codes)
+    const b = i32x4.extend_high_i16x8_u(codes)
+    special = v128.or(special, v128.or(special16(a), special16(b)))
+    v128.store(to, fromF16(a))
+    v128.store(to + 16, fromF16(b))
+  }
+  return !v128.any_true(special)
 }

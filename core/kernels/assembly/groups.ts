@@ -35,7 +35,7 @@ export function quantizeGroups(groups: i32, groupSize: i32, bits: i32, asym: boo
 }
 
 /** Finds each group's scale, the step that its values are divided by, from its largest magnitude; its offset is 0. False where F16 holds no such scale. */
-function findMagnitudes(groups: i32, groupBytes: usize, top: f32): bool {
+export function findMagnitudes(groups: i32, groupBytes: usize, top: f32): bool {
   let from = valuesAt
   for (let at: usize = 0; at < <usize>groups << 2; at += 4, from += groupBytes) store<f32>(stepsAt + at, largestMagnitude(from, from + groupBytes))
   let special = i32x4.splat(0)
@@ -175,14 +175,18 @@ function unpack4(from: usize, s: v128, z: v128, offset: v128, to: usize, end: us
 function unpackAny(from: usize, s: v128, z: v128, offset: v128, bits: i32, to: usize, end: usize): void {
   const places = v128.load(tablesAt)
   const factors = v128.load(tablesAt, 16)
-  for (; to < end; to += 32, from += bits) {
-    const codes = i16x8.shr_u(i16x8.mul(i8x16.swizzle(v128.load_zero<u64>(from), places), factors), 16 - bits)
-    restore(to, i16x8.sub(codes, offset), s, z)
-  }
+  for (; to < end; to += 32, from += bits) restore(to, i16x8.sub(eightCodes(from, bits, places, factors), offset), s, z)
+}
+
+/** Eight codes, 16 bits each, by the places and factors that findPlaces left in the tables. */
+// @ts-ignore: decorator
+@inline
+export function eightCodes(from: usize, bits: i32, places: v128, factors: v128): v128 {
+  return i16x8.shr_u(i16x8.mul(i8x16.swizzle(v128.load_zero<u64>(from), places), factors), 16 - bits)
 }
 
 /** For each of eight codes the two bytes that hold it, and the factor that moves it to the top of their 16 bits. */
-function findPlaces(bits: i32): void {
+export function findPlaces(bits: i32): void {
   for (let i = 0; i < 8; i++) {
     const first = (bits * i) >> 3
     store<u16>(tablesAt + 2 * i, <u16>(first | ((first + 1) << 8)))

@@ -39,7 +39,7 @@ export function hadamard(count: i32): void {
 /** The butterflies of strides 1 and 2 in one vector; taking away is adding with the other sign, to the bit. */
 // @ts-ignore: decorator
 @inline
-function stages12(x: v128): v128 {
+export function stages12(x: v128): v128 {
   const odd = i32x4(0, i32.MIN_VALUE, 0, i32.MIN_VALUE)
   const upper = i32x4(0, 0, i32.MIN_VALUE, i32.MIN_VALUE)
   const y = f32x4.add(i32x4.shuffle(x, x, 0, 0, 2, 2), v128.xor(i32x4.shuffle(x, x, 1, 1, 3, 3), odd))

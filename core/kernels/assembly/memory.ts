@@ -25,6 +25,14 @@ export const offsetsAt: usize = stepsAt + 4 * GROUPS + GAP
 export const tablesAt: usize = offsetsAt + 4 * GROUPS + GAP
 /** Sums in F64: up to 32. */
 export const sumsAt: usize = tablesAt + 64
+/** A codebook from the host, F32: up to sixteen levels, and the bounds between them. */
+export const levelsAt: usize = sumsAt + 256
+export const boundsAt: usize = levelsAt + 64
+/** The same for the kernels: levels as four vectors, of the first bytes of all, the second, the third and the fourth; each bound four times. */
+export const planesAt: usize = boundsAt + 64
+export const splatsAt: usize = planesAt + 64
+/** Terms of a block in F32, twice 32. */
+export const termsAt: usize = splatsAt + 256
 
 /** Puts zeros behind the end of an input, as far as a turn of sixteen values may read. */
 // @ts-ignore: decorator

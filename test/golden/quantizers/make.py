@@ -5,10 +5,11 @@
   python test/golden/quantizers/make.py ../shared/fixtures/ggml/ggml.safetensors
 
 Here: one JSON per quantizer, a list of cases {params, shape, values, streams, decoded}; arrays are base64 of little-endian bytes, F32 for
-`values` and `decoded`. Integers: numpy F32, each operation rounded. FP8, BF16: ml_dtypes. ggml blocks: gguf-py.
-In ../ggml: the parts we need of the ggml C library's own outputs, x, blocks and decoded values of five cache types.
+`values` and `decoded`. Integers: numpy F32, each operation rounded. FP8, BF16: ml_dtypes. ggml blocks and MXFP4: gguf-py. NVFP4: gguf-py's scales and
+decoder around a search of all codes. iq4_nl, NF4, TurboQuant: numpy, from ggml-quants.c and the papers.
+In ../ggml: the parts we need of the ggml C library's own outputs, x, blocks and decoded values of six cache types.
 """
-import base64, json, os, struct, sys
+import base64, json, math, os, struct, sys
 import numpy as np, ml_dtypes, gguf
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -81,8 +82,63 @@ def ggml_c(x, name):
         out.append((q[:, :16] & 15) | (q[:, 16:] << 4)); back = (q.astype(F) - F(mid)) * half(d).astype(F) + (half(m).astype(F) if affine else F(0))
     return case(x, dict(blocks=np.concatenate(out, 1)), back.reshape(x.shape))
 
-def fp8(x):
-    codes = x.clip(F(-448), F(448)).astype(ml_dtypes.float8_e4m3fn)
+def iq4_nl(x):
+    """quantize_row_iq4_nl_ref with ntry = -1, in numpy F32: sums in order, the scale refitted once, codes as they were."""
+    kv = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], F); b = x.reshape(-1, 32)
+    big = np.take_along_axis(b, np.abs(b).argmax(1)[:, None], 1); tiny = np.abs(big) < F(1e-15)
+    al = np.where(tiny, F(0), b * (F(1) / (np.where(tiny, F(1), big) / kv[0])))
+    up = np.searchsorted(kv, al, side="right").clip(1, 15); q = np.where(al - kv[up - 1] < kv[up] - al, up - 1, up)
+    wq = (b * b) * kv[q]; qx = np.zeros(len(b), F); q2 = np.zeros(len(b), F)
+    for j in range(32): qx = qx + wq[:, j] * b[:, j]; q2 = q2 + wq[:, j] * kv[q[:, j]]
+    d = np.where(tiny[:, 0], F(0), qx / np.where(tiny[:, 0], F(1), q2)).astype(np.float16)[:, None]
+    return case(x, dict(blocks=np.concatenate([d.view(np.uint8), (q[:, :16] | (q[:, 16:] << 4)).astype(np.uint8)], 1)), (kv[q] * d.astype(F)).reshape(x.shape))
+
+def nvfp4(x, four_over_six):
+    """ggml's block of 64; by squared error in F64 for 4over6. The first of equally near codes, as argmin finds it."""
+    t = gguf.quants.NVFP4; kv = np.array(t.kvalues, F); b = x.reshape(-1, 16); options = []
+    for top in (6, 4) if four_over_six else (6,):
+        u = t.fp32_to_ue4m3(np.abs(b).max(1) / F(top)); d = t.ue4m3_to_fp32(u).astype(F)[:, None]
+        q = np.abs(d[:, :, None] * kv - b[:, :, None]).argmin(2); options.append((((b.astype(float) - d * kv[q])**2).sum(1), u, q))
+    pick = np.argmin([e for e, _, _ in options], 0); r = np.arange(len(b))
+    u = np.stack([u for _, u, _ in options])[pick, r].reshape(-1, 4); q = np.stack([q for _, _, q in options])[pick, r].astype(np.uint8)
+    blocks = np.concatenate([u, (q[:, :8] | (q[:, 8:] << 4)).reshape(-1, 32)], 1)
+    return case(x, dict(blocks=blocks), t.dequantize_blocks(blocks).reshape(x.shape), dict(fourOverSix=four_over_six))
+
+def nf4(x, group):
+    t = np.array([-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0,
+                  0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1], F)
+    g = x.reshape(-1, group); s16 = np.abs(g).max(1, keepdims=True).astype(np.float16); s = s16.astype(F)
+    y = np.divide(g, s, out=np.zeros_like(g), where=s > 0); q = np.abs(y[:, :, None].astype(float) - t.astype(float)).argmin(2)
+    return case(x, dict(codes=pack(q, 4), scales=s16), (t[q] * s).reshape(x.shape), dict(groupSize=group))
+
+def rotate(y):
+    """Sylvester's Walsh-Hadamard transform of the last axis, in F32, from stride 1 upwards."""
+    d = y.shape[-1]; stride = 1
+    while stride < d:
+        p = y.reshape(-1, d // (2 * stride), 2, stride); y = np.concatenate([p[:, :, :1] + p[:, :, 1:], p[:, :, :1] - p[:, :, 1:]], 2).reshape(-1, d); stride *= 2
+    return y
+
+def lloyd_max(bits):
+    """Levels of N(0, 1): each the mean of what is nearest to it, until they stand still."""
+    pdf = lambda v: math.exp(-v * v / 2) / math.sqrt(2 * math.pi); cdf = lambda v: (1 + math.erf(v / math.sqrt(2))) / 2
+    c = list(np.linspace(0.2, 2.5, 2**(bits - 1)))
+    for _ in range(5000):
+        e = [0, *((l + r) / 2 for l, r in zip(c, c[1:])), 40]
+        c = [(pdf(l) - pdf(r)) / (cdf(r) - cdf(l)) for l, r in zip(e, e[1:])]
+    return np.array([-v for v in reversed(c)] + c).astype(F)
+
+def turbo(x, bits, corrected):
+    c = LEVELS[bits]; d = x.shape[-1]; b = x.reshape(-1, d); n = np.sqrt((b.astype(float)**2).sum(1, keepdims=True)).astype(F); n16 = n.astype(np.float16)
+    t = rotate(b) * np.divide(F(1), n, out=np.zeros_like(n), where=n16 > 0)
+    q = (t[:, :, None] >= ((c[1:].astype(float) + c[:-1]) / 2).astype(F)).sum(2); y = c[q]
+    f = (n16.astype(float) / (np.sqrt(d * (y.astype(float)**2).sum(1, keepdims=True)) if corrected else d)).astype(F)
+    return case(x, dict(codes=pack(q, bits), norms=n16), (rotate(y) * f).reshape(x.shape), dict(normCorrection=corrected))
+
+def scaled(x, at, factor):
+    x[at] *= F(factor); return x
+
+def fp8(x, dtype, top):
+    codes = x.clip(F(-top), F(top)).astype(dtype)
     return case(x, dict(codes=codes), codes.astype(F))
 
 def none(x, dtype, type_):
@@ -94,7 +150,7 @@ def write(name, cases):
 
 def ggml_subset(path):
     data = open(path, "rb").read(); n = struct.unpack("<Q", data[:8])[0]; header = json.loads(data[8:8 + n])
-    keep = [k for k in header if k.endswith(".x") or (".ref." in k and any(f".{t}." in k for t in ("q8_0", "q4_0", "q4_1", "q5_0", "q5_1")))]
+    keep = [k for k in header if k.endswith(".x") or (".ref." in k and any(f".{t}." in k for t in ("q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl")))]
     out, body = {}, b""
     for k in keep:
         b, e = header[k]["data_offsets"]; out[k] = dict(header[k], data_offsets=[len(body), len(body) + e - b]); body += data[8 + n + b:8 + n + e]
@@ -108,6 +164,14 @@ for i, name in enumerate(("q8_0", "q4_0", "q4_1", "q5_0", "q5_1")):
     peer = [ggml_blocks(rows(64, 7), name), ggml_blocks(rows(128, 8), name)]
     assert all(ggml_c(np.frombuffer(base64.b64decode(c["values"]), F).reshape(2, 8, -1), name)["streams"] == c["streams"] for c in peer), name
     write(name, peer + [ggml_c(ties(int(name[1]), name[3] == "1", 20 + i), name)])
-write("fp8-e4m3", [fp8(rows(64, 9)), fp8(rows(80, 10) * F(0.01))])
+write("fp8-e4m3", [fp8(x, ml_dtypes.float8_e4m3fn, 448) for x in (rows(64, 9), rows(80, 10) * F(0.01))])
+write("fp8-e5m2", [fp8(x, ml_dtypes.float8_e5m2, 57344) for x in (rows(64, 9), rows(80, 10) * F(1e-4))])
+write("iq4_nl", [iq4_nl(rows(64, 30)), iq4_nl(rows(128, 31)), iq4_nl(ties(4, False, 32))])
+# What is below 2^-125 wraps around in gguf-py; ties of E2M1 are quarters.
+write("mxfp4", [ggml_blocks(rows(64, 33), "mxfp4"), ggml_blocks(rows(128, 34), "mxfp4"), ggml_blocks(np.round(rows(64, 35) * F(8)) / F(4), "mxfp4")])
+write("nvfp4", [nvfp4(x, better) for x in (scaled(rows(64, 36), (1, 4), 0.04), scaled(rows(128, 37), (1, 4), 0.04), np.round(scaled(rows(64, 38), (1, 4), 0.02) * F(8)) / F(4)) for better in (False, True)])
+write("nf4", [nf4(rows(64, 39), 64), nf4(rows(80, 40), 16), nf4(rows(128, 41), 32)])
+LEVELS = {bits: lloyd_max(bits) for bits in (2, 3, 4)}
+for bits in LEVELS: write(f"turbo{bits}", [turbo(scaled(rows(dim, 42 + bits), (1, 4), 0.05), bits, corrected) for dim, corrected in ((64, False), (32, True), (128, True))])
 write("none", [none(rows(32, 11), "F32", F), none(rows(32, 12), "F16", np.float16), none(rows(32, 13), "BF16", ml_dtypes.bfloat16)])
 ggml_subset(sys.argv[1])

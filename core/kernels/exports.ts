@@ -1,0 +1,44 @@
+/** What assembly/index.ts exports: places and sizes of the tile in its memory, and a kernel for each of ours. Flags are 0 or 1. */
+export type Exports = {
+  readonly memory: { readonly buffer: ArrayBuffer }
+  readonly tileValues: Place
+  readonly valuesAt: Place
+  readonly codesAt: Place
+  readonly scalesAt: Place
+  readonly zerosAt: Place
+  readonly sumsAt: Place
+  readonly levelsAt: Place
+  readonly boundsAt: Place
+  quantizeGroups(groups: number, groupSize: number, bits: number, asym: number): number
+  dequantizeGroups(groups: number, groupSize: number, bits: number, asym: number): number
+  quantizeBlocks(blocks: number, bits: number, affine: number): number
+  dequantizeBlocks(blocks: number, bits: number, affine: number): number
+  readonly quantizeIq4nl: Converter
+  readonly dequantizeIq4nl: Converter
+  readonly quantizeMxfp4: Converter
+  readonly dequantizeMxfp4: Converter
+  quantizeNvfp4(blocks: number, fourOverSix: number): number
+  readonly dequantizeNvfp4: Converter
+  quantizeNormalFloat(groups: number, groupSize: number): number
+  dequantizeNormalFloat(groups: number, groupSize: number): number
+  quantizeTurbo(rows: number, headDim: number, bits: number): number
+  dequantizeTurbo(rows: number, headDim: number, bits: number, corrected: number): number
+  readonly encodeF16: Converter
+  readonly encodeBf16: Converter
+  readonly encodeF8e4m3: Converter
+  readonly encodeF8e5m2: Converter
+  readonly decodeF16: Converter
+  readonly decodeBf16: Converter
+  readonly decodeF8e4m3: Converter
+  readonly decodeF8e5m2: Converter
+  allFinite(count: number): number
+  hadamard(count: number): void
+  addErrors(count: number): void
+  largestLogit(count: number): number
+  addExps(count: number, shift: number): void
+  addComparison(count: number, shift: number, knownShift: number): void
+}
+/** An exported address or size. */
+type Place = { readonly value: number }
+/** A kernel for so many values, rows or blocks of the tile: 1, or 0 for what is not finite or cannot be. */
+export type Converter = (count: number) => number
