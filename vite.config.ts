@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { assembly } from './scripts/assembly.ts'
@@ -25,6 +27,8 @@ export default defineConfig({
   },
   test: {
     include: ['core/**/*.test.ts', 'renderer/**/*.test.ts', 'test/**/*.test.ts'],
+    // What a developer has in the Hugging Face cache, and the token, are no part of a test.
+    env: { HF_HOME: join(tmpdir(), 'kvlab-tests-no-cache'), HF_HUB_CACHE: '', HF_TOKEN: '', HF_ENDPOINT: '' },
     testTimeout: 120_000,
     hookTimeout: 240_000,
     pool: 'forks',

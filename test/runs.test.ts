@@ -165,7 +165,7 @@ describe('a run', () => {
     await expect(start(small(), reference.folder)).rejects.toMatchObject({ code: 'FILE_EXISTS' })
     const model = brokenModel('changing', () => undefined)
     const { id, folder } = await start(small({ model }), join(home, 'changed'))
-    await expect(runs.resume(folder)).rejects.toMatchObject({ code: 'RUN_BUSY' })
+    await expect(runs.resume(folder)).rejects.toMatchObject({ code: 'BUSY' })
     await runs.cancel(id)
     expect((await readResult(folder)).status).toBe('cancelled')
     const path = join(model, 'onnx', 'model.onnx')

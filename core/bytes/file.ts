@@ -38,18 +38,18 @@ export async function openFile(path: string): Promise<FileSource> {
 
 /**
  * Writes `chunks` beside `path`, syncs and renames, so that `path` is the old file, or none, until it is the whole new one.
- * On any failure, also of `chunks` itself, the file beside is removed and `path` is as it was.
+ * `mode`: who may read and write it, as `open` takes it. On any failure, also of `chunks` itself, the file beside is removed and `path` is as it was.
  * Errors: FILE_EXISTS (with `overwrite: false`), FILE_NOT_FOUND (no such folder), NOT_WRITABLE, DISK_FULL, INVALID_INPUT (a folder or device).
  */
 export async function replaceFile(
   path: string,
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-  options: { overwrite?: boolean } = {},
+  options: { overwrite?: boolean; mode?: number } = {},
 ): Promise<void> {
   const overwrite = options.overwrite ?? true
   const target = await asFile(path, 'write', () => destination(path, overwrite))
   const beside = join(dirname(target), `.${basename(target)}.${randomUUID()}.part`)
-  const handle = await asFile(path, 'write', () => open(beside, 'wx'))
+  const handle = await asFile(path, 'write', () => open(beside, 'wx', options.mode))
   try {
     await fill(handle, chunks, path)
     await asFile(path, 'write', () => (overwrite ? rename(beside, target) : renameToNew(beside, target)))

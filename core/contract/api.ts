@@ -1,9 +1,12 @@
 import { z } from 'zod'
-import { PERPLEXITY_PROTOCOLS, REPORT_FORMATS } from './choices.ts'
+import { JOIN_RULES, PERPLEXITY_PROTOCOLS, REPORT_FORMATS } from './choices.ts'
 import type { LabErrorJson } from './errors.ts'
 import type { FileInfo, TensorComparison, TensorMetrics } from './files.ts'
+import type { Download, HubHit, HubRepo, HubState, KnownDataset } from './hub.ts'
 import type { MethodCatalog } from './method.ts'
-import type { Activity, DataEntry, Defaults, FolderListing, Histogram, ModelEntry, RunComparison, RunEntry, Settings, TokenTable } from './library.ts'
+import type {
+  Activity, DataEntry, Defaults, Exported, FolderListing, Histogram, Imported, ModelEntry, Removal, RunComparison, RunEntry, Settings, TextCount, TextOverlap, TokenTable, Verification,
+} from './library.ts'
 import { call, stream } from './rpc.ts'
 import type { Controls, DataFacts, Interval, Outcome, RunEvent, RunPlan, RunResult } from './run.ts'
 import { runSpec } from './spec.ts'
@@ -15,7 +18,7 @@ export type Progress = { phase: string; done: number; total: number; unit?: stri
 export type EngineInfo = { version: string; node: string; onnxruntime: string; home: string; pid: number }
 
 const path = z.string().min(1)
-const text = { model: runSpec.shape.model, data: runSpec.shape.data, join: runSpec.shape.join, bos: runSpec.shape.bos, threads: runSpec.shape.threads }
+const text = { model: runSpec.shape.model, data: runSpec.shape.data, column: runSpec.shape.column, join: runSpec.shape.join, bos: runSpec.shape.bos, threads: runSpec.shape.threads }
 
 export const extractInput = z.object({ ...text, tokens: z.int().min(1), output: path }).strict()
 export type ExtractInput = z.infer<typeof extractInput>
@@ -124,9 +127,32 @@ const none = z.object({}).strict()
 const runId = z.object({ id: z.string().min(1) }).strict()
 const folder = z.object({ folder: path }).strict()
 
+/** An address of a hub or proxy. */
+const address = z.url({ protocol: /^https?$/ })
+const hubSettings = z.object({ endpoint: address.nullable(), proxy: address.nullable(), cache: path.nullable(), offline: z.boolean() }).strict()
+
 export const settings = z
-  .object({ threads: runSpec.shape.threads, memoryBudget: runSpec.shape.memoryBudget, modelFolders: z.array(path).max(100), dataFolders: z.array(path).max(100) })
+  .object({
+    threads: runSpec.shape.threads,
+    memoryBudget: runSpec.shape.memoryBudget,
+    modelFolders: z.array(path).max(100),
+    dataFolders: z.array(path).max(100),
+    hub: hubSettings.default({ endpoint: null, proxy: null, cache: null, offline: false }),
+  })
   .strict()
+
+/** A token of a hub, as it is typed. */
+export const hubToken = z.string().min(1).max(1000).regex(/^[\x21-\x7e]+$/, 'a token has no spaces')
+
+const repoKind = z.enum(['model', 'dataset'])
+/** `organisation/name`, or the bare name of an old repository. */
+const repo = z.string().regex(/^(?!.*(\.\.|--))[A-Za-z0-9][\w.-]{0,95}(\/[A-Za-z0-9][\w.-]{0,95})?$/, 'a repository is named like organisation/name')
+/** A branch, a tag or a commit. */
+const revision = z.string().regex(/^(?!.*\.\.)[A-Za-z0-9][\w./-]{0,254}$/, 'a revision is a branch, a tag or a commit')
+const downloadId = z.object({ id: z.string().regex(/^[\w-]{1,100}$/) }).strict()
+/** What stands on a shelf: a model, or a text. */
+const shelved = { kind: z.enum(['model', 'text']), path }
+const textSource = z.object({ data: runSpec.shape.data, column: runSpec.shape.column, join: z.enum(JOIN_RULES) }).strict()
 
 /** Most rows of a token table: what a page can still hold and sort at once. */
 export const MAX_TOKEN_ROWS = 100_000
@@ -148,6 +174,34 @@ export const engineApi = {
   'model.inspect': call<ModelEntry>()(z.object({ path }).strict()),
   'data.list': stream<Progress, DataEntry[]>()(none),
   'data.inspect': call<DataEntry>()(z.object({ path }).strict()),
+  /** Data sets by the names that papers use. */
+  'data.known': call<KnownDataset[]>()(none),
+  /** All of a text under a model's tokenizer. */
+  'data.count': stream<Progress, TextCount>()(z.object({ ...textSource.shape, model: runSpec.shape.model }).strict()),
+  'data.overlap': stream<Progress, TextOverlap>()(z.object({ calibration: textSource, evaluation: textSource }).strict()),
+  /** Bring in a folder, a file, or a zip or tar of them; `name` null: its own. */
+  'shelf.import': stream<Progress, Imported>()(z.object({ ...shelved, name: z.string().regex(/^[A-Za-z0-9][\w.-]{0,95}$/).nullable() }).strict()),
+  /** Hash every file anew. */
+  'shelf.verify': stream<Progress, Verification>()(z.object(shelved).strict()),
+  /** One tar file with everything and its SHA-256 sums, for a machine without a network. */
+  'shelf.export': stream<Progress, Exported>()(z.object({ ...shelved, output: path }).strict()),
+  /** What removing would do. */
+  'shelf.removal': call<Removal>()(z.object(shelved).strict()),
+  'shelf.remove': call<Removal>()(z.object(shelved).strict()),
+  'hub.state': call<HubState>()(none),
+  /** A token for as long as this engine runs; null takes it away. */
+  'hub.authorize': call<HubState>()(z.object({ token: hubToken.nullable() }).strict()),
+  'hub.search': call<HubHit[]>()(z.object({ kind: repoKind, query: z.string().max(200) }).strict()),
+  'hub.inspect': call<HubRepo>()(z.object({ kind: repoKind, repo, revision }).strict()),
+  /** Waits its turn; what is here already is not fetched again. */
+  'download.start': call<{ id: string }>()(z.object({ kind: repoKind, repo, revision, choice: z.string().min(1).max(500) }).strict()),
+  /** All downloads, at once and at each change, ten times a second at most, until the watcher leaves. */
+  'download.watch': stream<Download[], void>()(none),
+  /** Keeps what has come. */
+  'download.pause': call<void>()(downloadId),
+  'download.continue': call<void>()(downloadId),
+  /** Ends it and takes it off the list; of what has come only whole files stay. */
+  'download.cancel': call<void>()(downloadId),
   'kv.extract': stream<Progress, ExtractReport>()(extractInput),
   'kv.compress': stream<Progress, CompressReport>()(compressInput),
   'kv.decompress': stream<Progress, DecompressReport>()(decompressInput),

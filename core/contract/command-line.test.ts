@@ -26,6 +26,7 @@ const everything: RunSpec = {
   schema: 'kvlab.spec/1',
   model: "/models/it's a $HOME `model`",
   data: 'a\nb.txt',
+  column: 'the "text"',
   join: 'documents',
   bos: 'never',
   mode: 'handoff',

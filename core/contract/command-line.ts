@@ -11,6 +11,7 @@ export function commandLine(spec: RunSpec): string {
   }
   flag('--model', spec.model)
   flag('--data', spec.data)
+  if (spec.column !== null) flag('--column', spec.column)
   flag('--join', spec.join, 'file')
   flag('--bos', spec.bos, 'model')
   flag('--context', spec.contextLength)

@@ -17,7 +17,10 @@ export const LAB_ERROR_CODES = [
   'OUT_OF_RANGE', // a value that a format cannot hold
   'NEVER_ENGAGED', // a lossy method that changed nothing
   'RUN_MISMATCH', // a run folder that does not belong to this model, text or spec
-  'RUN_BUSY', // another process works on this run
+  'BUSY', // another process works on this
+  'OFFLINE', // the network may not be used
+  'NETWORK_FAILED', // a server does not answer, or breaks off, or answers what it should not
+  'ACCESS_DENIED', // a server wants a token, or one with more rights
   'ENGINE_CRASHED',
   'CANCELLED',
   'UNKNOWN_ROUTE',

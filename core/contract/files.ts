@@ -47,6 +47,10 @@ export type OnnxInfo = {
   outputs: OnnxValue[]
   /** Most frequent first. */
   operators: { type: string; domain: string; count: number }[]
+  /** `fused`: in operators such as GroupQueryAttention, which hide keys and values from edits; null where the graph takes no KV cache. */
+  attention: 'plain' | 'fused' | null
+  /** What its weights are, in words: `F32`, `I4 in blocks of 32 (MatMulNBits) and F32`; null where there are none. */
+  weightsType: string | null
   /** By element type, largest first; `bytes` of the values, wherever they lie. */
   weights: { dtype: string; tensors: number; bytes: number }[]
   /** Files beside the model that hold weights. */

@@ -104,7 +104,8 @@ export type ModelFacts = {
   rope: { theta: number | null; scaling: string | null }
   tokenizerSha256: string
 }
-export type DataFacts = { name: string; textSha256: string; tokenIdsSha256: string; tokens: number; documents: number }
+/** The text that was scored; `column`: of a table, the one that was read. */
+export type DataFacts = { name: string; column?: string; textSha256: string; tokenIdsSha256: string; tokens: number; documents: number }
 
 /**
  * What racing in `rungs` did: `ends` are the windows after which it decided. A cell is one method on one window; the skipped ones are not measured and

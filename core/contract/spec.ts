@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { BOS_POLICIES, JOIN_RULES,  } from './choices.ts'
+import { BOS_POLICIES, JOIN_RULES } from './choices.ts'
 
 /** Limits of a method's damage; each is in the unit of the metric, null = not part of the gate. */
 export const gateSpec = z
@@ -20,10 +20,12 @@ export type GateSpec = z.infer<typeof gateSpec>
 export const runSpec = z
   .object({
     schema: z.literal('kvlab.spec/1'),
-    /** A model folder or `demo`. */
+    /** A model's folder or graph, its name in the library (`organisation/name[@revision][:weights]`), or `demo`. */
     model: z.string().min(1),
-    /** A text file, a folder of text files, or `demo`. */
+    /** A text file, a table of texts, a folder of text files, the name of a text in the library, or `demo`. */
     data: z.string().min(1),
+    /** Of a table (.jsonl, .csv, .parquet) the column that holds the text; null: `text`, or its only one. */
+    column: z.string().min(1).nullable().default(null),
     join: z.enum(JOIN_RULES),
     bos: z.enum(BOS_POLICIES),
     mode: z.literal('handoff'),

@@ -91,7 +91,7 @@ describe('how a run on disk stands', () => {
   it('does not let a resumed run of another process be continued, and writes nothing into its folder', async () => {
     const folder = await ended('a', 'cancelled')
     lock(folder, process.ppid)
-    await expect(runs.resume(folder.path)).rejects.toMatchObject({ code: 'RUN_BUSY' })
+    await expect(runs.resume(folder.path)).rejects.toMatchObject({ code: 'BUSY' })
     expect(await folder.events()).toEqual([])
     await runs.cancel('a')
     expect(() => runs.pause('a')).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }))

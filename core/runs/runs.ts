@@ -26,7 +26,7 @@ export type Runs = {
   plan(spec: RunSpec, signal: AbortSignal): AsyncGenerator<Progress, RunPlan>
   /** Plan and start; the id names the run in `watch` and `cancel`. Yields what the preparation does. */
   start(spec: RunSpec, options: { out?: string | undefined }, signal: AbortSignal): AsyncGenerator<Progress, RunPlace>
-  /** Continue the run in this folder; throws LabError INVALID_INPUT where it is done already, RUN_BUSY where somebody works on it. */
+  /** Continue the run in this folder; throws LabError INVALID_INPUT where it is done already, BUSY where somebody works on it. */
   resume(folder: string): Promise<RunPlace>
   /** Know the run in this folder by its id from now on; throws LabError FILE_NOT_FOUND or MALFORMED_FILE. */
   open(folder: string): Promise<RunPlace>

@@ -37,11 +37,11 @@ describe('RunFolder', () => {
     const unlock = await folder.lock()
     const lock = join(folder.path, 'lock')
     const mine = JSON.parse(readFileSync(lock, 'utf8')) as { pid: number; host: string; token: string }
-    await expect(folder.lock()).rejects.toMatchObject({ code: 'RUN_BUSY', message: expect.stringContaining('by this engine') as string })
+    await expect(folder.lock()).rejects.toMatchObject({ code: 'BUSY', message: expect.stringContaining('by this engine') as string })
     writeFileSync(lock, JSON.stringify({ ...mine, pid: process.ppid }))
-    await expect(folder.lock()).rejects.toMatchObject({ code: 'RUN_BUSY' })
+    await expect(folder.lock()).rejects.toMatchObject({ code: 'BUSY' })
     writeFileSync(lock, JSON.stringify({ ...mine, host: 'elsewhere' }))
-    await expect(folder.lock()).rejects.toMatchObject({ code: 'RUN_BUSY' })
+    await expect(folder.lock()).rejects.toMatchObject({ code: 'BUSY' })
     writeFileSync(lock, JSON.stringify({ ...mine, pid: 2 ** 22 + 1 }))
     await (await folder.lock())()
     // A process that is gone had the id of this one.

@@ -6,7 +6,7 @@ import { fileError, makeFolder, replaceFile } from '#core/bytes/file.ts'
 import { LAB_ERROR_CODES, LabError } from '#core/contract/errors.ts'
 import type { RunEvent, RunPlan, RunResult, Trial } from '#core/contract/run.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
-import { lockHolder, takeLock, type Holder } from './lock.ts'
+import { lockHolder, takeLock, type Holder } from '#core/bytes/lock.ts'
 import { checkSpec } from './spec.ts'
 
 /** More windows and layers than any run has: arrays are sized by them before the journal is read. */
@@ -169,7 +169,7 @@ export class RunFolder {
     await rm(this.journalPath, { force: true })
   }
 
-  /** Keep other processes away; a lock whose process is gone is taken over. Throws LabError RUN_BUSY. */
+  /** Keep other processes away; a lock whose process is gone is taken over. Throws LabError BUSY. */
   async lock(): Promise<() => Promise<void>> {
     return takeLock(join(this.path, FILES.lock), this.path)
   }

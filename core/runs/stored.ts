@@ -1,6 +1,6 @@
 import type { LabErrorJson } from '#core/contract/errors.ts'
 import { apply, emptySnapshot, type RunResult, type RunSnapshot, type RunStatus } from '#core/contract/run.ts'
-import { isHeld, type Holder } from './lock.ts'
+import { isHeld, type Holder } from '#core/bytes/lock.ts'
 import type { RunFolder } from './store.ts'
 
 /** How a run that this engine does not work on stands. `result` is that of its latest end, which an interrupted run may have from before; `holder`: the process that works on it. */
