@@ -3,10 +3,10 @@ import type { PerplexityReport } from '#core/contract/api.ts'
 import { PERPLEXITY_PROTOCOLS } from '#core/contract/choices.ts'
 import { count, duration } from '#core/reports/numbers.ts'
 import { EXIT } from './exit.ts'
-import { oneOf, specOf, whole, type RunFlags } from './run-flags.ts'
+import { COLUMN, oneOf, specOf, whole, type RunFlags } from './run-flags.ts'
 import { action } from './session.ts'
 
-type PerplexityFlags = Pick<RunFlags, 'join' | 'bos' | 'threads' | 'provider'> & { model: string; data: string; protocol: string; context?: string; stride?: string; tokens: string }
+type PerplexityFlags = Pick<RunFlags, 'column' | 'join' | 'bos' | 'threads' | 'provider'> & { model: string; data: string; protocol: string; context?: string; stride?: string; tokens: string }
 
 /** Window length where none is given: what the protocol's users take. */
 const CONTEXT = 512
@@ -17,12 +17,13 @@ export function addPerplexity(program: Command): void {
     .command('perplexity')
     .summary('the perplexity of a text without compression')
     .description('Measure perplexity without any compression, by a named protocol, to hold against published numbers.')
-    .requiredOption('--model <name>', 'a model folder, an .onnx file in it, or demo')
-    .requiredOption('--data <name>', 'a text file, or demo')
+    .requiredOption('--model <name>', 'a model folder, an .onnx file in it, the name of a model in the library (organisation/name[:weights]), or demo')
+    .requiredOption('--data <name>', 'a text, a table of texts (.jsonl, .csv, .parquet), the name of a text in the library, or demo')
     .option('--protocol <name>', PERPLEXITY_PROTOCOLS.join(', '), 'hf-stride')
     .option('--context <tokens>', `window length (default: ${CONTEXT})`)
     .option('--stride <tokens>', 'from one window to the next, for the hf protocols (default: half the window)')
     .option('--tokens <n>', 'tokens of the text from its start, or all', 'all')
+    .option(...COLUMN)
     .option('--join <rule>', 'how a text becomes one stream: file, hf-rows (default: file)')
     .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
     .option('--threads <n>', 'threads of the model, or auto: by measurement (default: auto)')
@@ -31,12 +32,12 @@ export function addPerplexity(program: Command): void {
     .action(
       action(async (session, flags: PerplexityFlags) => {
         const { model, data } = flags
-        const { join = 'file', bos = 'model', threads = 'auto' } = specOf(flags)
+        const { column = null, join = 'file', bos = 'model', threads = 'auto' } = specOf(flags)
         const report = await session.finish(
           session.engine.stream(
             'perplexity.measure',
             {
-              ...{ model, data, join, bos, threads },
+              ...{ model, data, column, join, bos, threads },
               protocol: oneOf('--protocol', flags.protocol, PERPLEXITY_PROTOCOLS),
               context: flags.context === undefined ? CONTEXT : whole('--context', flags.context),
               stride: flags.stride === undefined ? null : whole('--stride', flags.stride),

@@ -22,8 +22,9 @@ describe('flags of a sweep', () => {
 
   it('gives only what was given', () => {
     expect(specOf({})).toEqual({})
-    expect(specOf({ model: 'm', context: '64', windows: 'all', batch: 'auto', threads: '2', memory: '1.5GB', keepKv: true })).toEqual({
+    expect(specOf({ model: 'm', column: 'text', context: '64', windows: 'all', batch: 'auto', threads: '2', memory: '1.5GB', keepKv: true })).toEqual({
       model: 'm',
+      column: 'text',
       contextLength: 64,
       windows: 'all',
       batch: 'auto',

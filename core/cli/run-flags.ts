@@ -7,6 +7,7 @@ import type { GateSpec, RunSpec } from '#core/contract/spec.ts'
 export type RunFlags = {
   model?: string
   data?: string
+  column?: string
   mode?: string
   join?: string
   bos?: string
@@ -26,9 +27,13 @@ export type RunFlags = {
   keepKv?: true
 }
 
+/** The flag of every command that reads a text. */
+export const COLUMN = ['--column <name>', 'of a table (.jsonl, .csv, .parquet) the column that holds the text (default: text, or its only one)'] as const
+
 /** Flags that say what is scored; `sweep` and `validate` share them. */
 export function addScoringFlags(command: Command): Command {
   return command
+    .option(...COLUMN)
     .option('--mode <mode>', 'how the cache is used: handoff', 'handoff')
     .option('--join <rule>', 'how a text becomes one stream: file, hf-rows, documents (default: file)')
     .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
@@ -48,6 +53,7 @@ export function specOf(flags: RunFlags): Partial<RunSpec> {
   const spec: Partial<RunSpec> = {}
   if (flags.model !== undefined) spec.model = flags.model
   if (flags.data !== undefined) spec.data = flags.data
+  if (flags.column !== undefined) spec.column = flags.column
   if (flags.mode !== undefined) spec.mode = oneOf('--mode', flags.mode, ['handoff'])
   if (flags.join !== undefined) spec.join = oneOf('--join', flags.join, JOIN_RULES)
   if (flags.bos !== undefined) spec.bos = oneOf('--bos', flags.bos, BOS_POLICIES)

@@ -22,8 +22,8 @@ export function addValidate(program: Command): void {
     .description(
       'Measure baseline perplexity, extract a cache, compress it, decompress it, then score the method on many windows. Passes (exit 0) when the upper bound of ΔPPL lies below the threshold, fails (1) when the lower bound lies above, is inconclusive (3) between; 4 if a control failed.',
     )
-    .requiredOption('--model <name>', 'a model folder, an .onnx file in it, or demo')
-    .requiredOption('--data <name>', 'a text file, a folder of .txt files (with --join documents), or demo')
+    .requiredOption('--model <name>', 'a model folder, an .onnx file in it, the name of a model in the library (organisation/name[:weights]), or demo')
+    .requiredOption('--data <name>', 'a text, a table of texts (.jsonl, .csv, .parquet), a folder of either, the name of a text in the library, or demo')
     .option('--method <method>', 'the method to judge: see kvlab methods', 'int4:g64+lz4')
     .option('--threshold <ppl>', 'largest increase of perplexity that passes', '0.5')
     .option('--windows <n>', 'windows to score, or all (default: 40)')

@@ -1,37 +1,51 @@
-import type { Stats } from 'node:fs'
-import { realpath, stat } from 'node:fs/promises'
-import { basename, join, sep } from 'node:path'
-import { fileError, openFile } from '#core/bytes/file.ts'
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join, relative, sep } from 'node:path'
 import type { Progress } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { DataEntry, Origin } from '#core/contract/library.ts'
+import type { DataEntry, Origin, Source } from '#core/contract/library.ts'
+import { cachedRevisions, cachedSource } from '#core/hub/cache.ts'
+import { filesOf, shardSets, splitName } from '#core/texts/files.ts'
+import { formatOf } from '#core/texts/table.ts'
 import { usedTexts } from './earlier-runs.ts'
-import { absolutePath, searchFolders, type SearchedFolder } from './folders.ts'
+import { searchFolders, type SearchedFolder } from './folders.ts'
+import { locateText } from './locate.ts'
 import { readSettings } from './settings.ts'
-import { documentsIn, loadText, MAX_TEXT_BYTES, textOf } from './texts.ts'
+import type { Places } from './shelf.ts'
+import { recordedSource } from './source-record.ts'
+import { demoEntry, entryOf, type Known } from './text-entry.ts'
 
 /** Names of files that are taken for texts where a folder is searched; a person may name any file. */
-const TEXT_NAME = /\.(txt|raw|md)$/
-/** Characters of a text that are shown. */
-const PREVIEW_CHARS = 600
-/** Enough for the preview, a character being four bytes at most: all that is read of a text to list it. */
-const HEAD_BYTES = 4 * PREVIEW_CHARS
+const TEXT_NAME = /\.(txt|raw|md|jsonl|ndjson|csv|parquet|(txt|raw|md|jsonl|ndjson|json|csv)\.gz)$/
+/** Beside texts these say something about them. */
+const ABOUT = /^(readme|licen[cs]e|notice)\b/i
 /** Texts that are listed of the searched folders, the nearest ones: each is opened, and no one looks through more. */
 const MAX_FOUND = 2000
 
 /**
- * The demo text; `.txt`, `.raw` and `.md` files under `home/data` and the settings' folders, two levels deep, where a folder with several `.txt` is one entry
- * (a folder of the settings itself: beside its files); and texts of earlier runs that are still there. Throws LabError of `readSettings`.
+ * The demo text; texts under `home/data` and the settings' folders, two levels deep, and data sets of the Hugging Face cache; and texts of earlier runs that are still there.
+ * A folder with several `.txt`, or with the shards of one table, is one entry (a folder of the settings itself: beside its files). Throws LabError of `readSettings`.
  */
-export async function* listTexts(home: string, signal: AbortSignal): AsyncGenerator<Progress, DataEntry[]> {
+export async function* listTexts(places: Places, signal: AbortSignal): AsyncGenerator<Progress, DataEntry[]> {
+  const { home, cache } = places
+  const { dataFolders } = await readSettings(home)
   const found: { path: string; origin: Origin }[] = []
   const seen = new Set<string>()
-  const { dataFolders } = await readSettings(home)
-  const roots = [join(home, 'data'), ...dataFolders]
-  for (const [done, root] of roots.entries()) {
-    yield { phase: 'looking for texts', done, total: roots.length }
+  const search = async (root: string, origin: Origin): Promise<void> => {
+    for (const folder of await searchFolders(root, seen)) for (const path of await textsIn(folder, origin === 'shared')) found.push({ path, origin })
+  }
+  const steps = [
+    () => search(join(home, 'data'), 'library'),
+    async () => {
+      const revisions = (await cachedRevisions(cache)).filter(({ kind }) => kind === 'dataset')
+      // Of two commits with the same file the one that a branch means is listed.
+      for (const { folder } of revisions.sort((a, b) => b.refs.length - a.refs.length)) await search(folder, 'hub')
+    },
+    ...dataFolders.map((root) => () => search(root, 'shared')),
+  ]
+  for (const [done, step] of steps.entries()) {
+    yield { phase: 'looking for texts', done, total: steps.length }
     signal.throwIfAborted()
-    for (const folder of await searchFolders(root, seen)) found.push(...textsIn(folder, done > 0).map((path) => ({ path, origin: 'library' as const })))
+    await step()
   }
   found.splice(MAX_FOUND)
   found.push(...(await usedTexts(home)).map((path) => ({ path, origin: 'used' as const })))
@@ -39,83 +53,72 @@ export async function* listTexts(home: string, signal: AbortSignal): AsyncGenera
   for (const [done, { path, origin }] of found.entries()) {
     yield { phase: 'reading texts', done, total: found.length, unit: 'texts' }
     signal.throwIfAborted()
-    const real = await realpath(path).catch(() => null)
-    const entry = real === null || entries.has(real) ? null : await entryOf(path, origin).catch(goneSince)
+    const real = await realPath(path)
+    const entry = real === null || entries.has(real) ? null : await entryOf(path, await knownOf(places, path, origin)).catch(goneSince)
     if (real !== null && entry !== null) entries.set(real, entry)
   }
   return [await demoEntry(), ...entries.values()]
 }
 
-/** The text of a path that a person named, `demo`, a file or a folder, as the list has it. Throws LabError FILE_NOT_FOUND or INVALID_INPUT, and those of `readSettings`. */
-export async function textEntry(home: string, typed: string): Promise<DataEntry> {
+/**
+ * The text that a person named by a path or a name of the library, `demo`, a file or a folder, as the list has it; `column`: of a table, the one to show. Throws LabError of
+ * `locateText`, `filesOf` and `readSettings`.
+ */
+export async function textEntry(places: Places, typed: string, column: string | null = null): Promise<DataEntry> {
   if (typed === 'demo') return demoEntry()
-  const path = absolutePath(typed)
-  const { dataFolders } = await readSettings(home)
-  const inside = [join(home, 'data'), ...dataFolders].some((root) => path === root || path.startsWith(root + sep))
-  return entryOf(path, inside ? 'library' : 'used')
+  const path = await locateText(places, typed)
+  return entryOf(path, await knownOf(places, path, await originOf(places, path)), column)
 }
 
 /** Paths of a searched folder's texts. `named`: its root is one that a person chose. */
-function textsIn({ path, level, files }: SearchedFolder, named: boolean): string[] {
-  const texts = files.filter((file) => TEXT_NAME.test(file))
+async function textsIn({ path, level, files }: SearchedFolder, named: boolean): Promise<string[]> {
+  const texts = files.filter((file) => TEXT_NAME.test(file) && !ABOUT.test(file))
   const documents = texts.filter((file) => file.endsWith('.txt'))
-  const isEntry = documents.length > 1 && (level > 0 || named)
-  const single = isEntry && level > 0 ? texts.filter((file) => !documents.includes(file)) : texts
-  return [...(isEntry ? [path] : []), ...single.map((file) => join(path, file))]
+  const tables = texts.filter((file) => formatOf(file) !== 'text')
+  const parts = documents.length > 1 ? documents : tables.length > 1 && (await isOneText(path)) ? tables : []
+  const asFolder = parts.length > 0 && (level > 0 || named)
+  const rest = asFolder && (level > 0 || parts === tables) ? texts.filter((file) => !parts.includes(file)) : texts
+  const sets = shardSets(rest).filter((set) => set.whole && set.files.length > 1)
+  const inSets = new Set(sets.flatMap((set) => set.files))
+  const names = [...sets.map(({ name }) => name), ...rest.filter((file) => !inSets.has(file))]
+  return [...(asFolder ? [path] : []), ...names.map((name) => join(path, name))]
 }
 
-async function demoEntry(): Promise<DataEntry> {
-  const [{ documents: [text = ''] }, { documents }] = [await loadText('demo', 'file'), await loadText('demo', 'documents')]
-  return { name: 'demo', path: 'demo', origin: 'embedded', kind: 'file', bytes: Buffer.byteLength(text), documents: documents.length, preview: previewOf(text), unusable: null }
+/** Whether a folder's tables are one text. */
+async function isOneText(folder: string): Promise<boolean> {
+  return (await filesOf(folder).catch(() => null)) !== null
 }
 
-async function entryOf(path: string, origin: Origin): Promise<DataEntry> {
-  const facts = await factsOf(path)
-  const name = basename(path)
-  if (!facts.isDirectory()) return { name, path, origin, kind: 'file', bytes: facts.size, ...(await look(path, 1)) }
-  const files = (await documentsIn(path)).map((file) => join(path, file))
-  let bytes = 0
-  for (const file of files) bytes += (await stat(file).catch(() => null))?.size ?? 0
-  return { name, path, origin, kind: 'folder', bytes, ...(await look(files[0] ?? path, files.length)) }
+/** A path without links; of shards, which have no file of that name, by the first. */
+async function realPath(path: string): Promise<string | null> {
+  const real = await realpath(path).catch(() => null)
+  if (real !== null) return real
+  const [first] = (await filesOf(path).catch(() => null))?.files ?? []
+  return first === undefined ? null : `${await realpath(first).catch(() => first)} and others`
 }
 
-async function factsOf(path: string): Promise<Stats> {
-  return stat(path).catch((error: unknown) => {
-    throw fileError(error, path, 'read')
-  })
+async function knownOf({ home, cache }: Places, path: string, origin: Origin): Promise<Known> {
+  const cached = cachedSource(cache, path)
+  if (cached) return { name: `${cached.repo} ${splitName(relative(cached.folder, path)).replaceAll(sep, '/')}`, origin, source: { repo: cached.repo, commit: cached.commit } }
+  return { name: basename(path), origin, source: await sourceOf(join(home, 'data'), path) }
 }
 
-/** What the head of a file tells; all of it is read, and checked, when it is used. */
-async function look(path: string, documents: number): Promise<Pick<DataEntry, 'documents' | 'preview' | 'unusable'>> {
-  try {
-    const { size } = await factsOf(path)
-    if (size > MAX_TEXT_BYTES) throw new LabError('INVALID_INPUT', `${path} has ${size} bytes, over the limit of ${MAX_TEXT_BYTES} for a text: give a part of it`)
-    if (size === 0) throw new LabError('TEXT_TOO_SHORT', `${path} is empty: name another text`)
-    const text = await headOf(path)
-    // Zero bytes are valid UTF-8, and in no text: programs, images and UTF-16 have them near their beginning.
-    if (text.includes('\0')) throw new LabError('MALFORMED_FILE', `${path} has zero bytes: it is no text, or not UTF-8; convert it first`)
-    return { documents, preview: previewOf(text), unusable: null }
-  } catch (error) {
-    if (error instanceof LabError) return { documents: null, preview: null, unusable: error.message }
-    throw error
+/** The record of the import that a path is or lies in. */
+async function sourceOf(shelf: string, path: string): Promise<Source | null> {
+  for (let folder = path; folder.startsWith(shelf + sep); folder = dirname(folder)) {
+    const source = await recordedSource(folder)
+    if (source !== null) return source
   }
+  return null
 }
 
-async function headOf(path: string): Promise<string> {
-  const file = await openFile(path)
-  try {
-    return textOf(await file.read(0, Math.min(HEAD_BYTES, file.size)), path, file.size > HEAD_BYTES)
-  } finally {
-    await file.close()
-  }
+async function originOf({ home, cache }: Places, path: string): Promise<Origin> {
+  if (path.startsWith(join(home, 'data') + sep)) return 'library'
+  if (cachedSource(cache, path) !== null) return 'hub'
+  return (await readSettings(home)).dataFolders.some((root) => path === root || path.startsWith(root + sep)) ? 'shared' : 'used'
 }
 
-/** By characters, not by halves of them. */
-function previewOf(text: string): string {
-  return [...text.slice(0, 2 * PREVIEW_CHARS)].slice(0, PREVIEW_CHARS).join('')
-}
-
-/** A file that was removed since the folder was read is left out. */
+/** What was removed since the folder was read, or is no text after all, is left out. */
 function goneSince(error: unknown): null {
   if (error instanceof LabError) return null
   throw error

@@ -15,6 +15,7 @@ export function specOf(result: RunResult): RunSpec {
     schema: 'kvlab.spec/1',
     model: model.name === EMBEDDED.folder ? EMBEDDED.word : model.weights !== null && graph ? `${model.name}/${graph.path}` : model.name,
     data: data.name,
+    column: data.column ?? null,
     join: protocol.join,
     bos: protocol.bos,
     mode: protocol.mode,

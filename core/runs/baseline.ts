@@ -8,7 +8,7 @@ import { readTokens } from './token-text.ts'
 export async function* baselinePerplexity(home: string, input: PerplexityInput, signal: AbortSignal): AsyncGenerator<Progress, PerplexityReport> {
   if (input.join === 'documents') throw new LabError('INVALID_INPUT', 'a perplexity is of one stream: use --join file or --join hf-rows')
   yield { phase: 'reading the text', done: 0, total: 1 }
-  const { folder, streams, bosId, data } = await readTokens(input)
+  const { folder, streams, bosId, data } = await readTokens(home, input)
   const stream = streams[0] ?? new Uint32Array()
   const ids = input.tokens === 'all' ? stream : stream.subarray(0, input.tokens)
   yield { phase: 'loading the model', done: 0, total: 1 }

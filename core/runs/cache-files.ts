@@ -19,7 +19,7 @@ import { readTokens } from './token-text.ts'
 /** The cache of a text's first tokens as a plain safetensors file. `home`: the library's folder. Throws LabError TEXT_TOO_SHORT and those of the model, the text and the file. */
 export async function* extractCache(home: string, input: ExtractInput, signal: AbortSignal): AsyncGenerator<Progress, ExtractReport> {
   yield { phase: 'reading the text', done: 0, total: 3 }
-  const { folder, streams, bosId } = await readTokens(input)
+  const { folder, streams, bosId } = await readTokens(home, input)
   const [ids = new Uint32Array()] = planWindows(streams, { contextLength: input.tokens, advance: input.tokens, bosId, windows: 1 })
   signal.throwIfAborted()
   yield { phase: 'loading the model', done: 1, total: 3 }

@@ -13,6 +13,7 @@ import { decodeKv, encodeKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
 import { checkFolder } from '#core/library/folders.ts'
 import { listModels } from '#core/library/model-list.ts'
+import { placesOf } from '#core/library/places.ts'
 import { readSettings } from '#core/library/settings.ts'
 import { listTexts } from '#core/library/text-list.ts'
 import { engineFacts, machineFacts } from './facts.ts'
@@ -49,8 +50,9 @@ export async function* examine(home: string, signal: AbortSignal): AsyncGenerato
   const settings = found(await check('settings', () => settingsFolders(home)))
   yield settings
   if (settings.status !== 'failed') {
-    yield found(await check('models', () => countOf('models', listModels(home, signal))))
-    yield found(await check('texts', () => countOf('texts', listTexts(home, signal))))
+    const places = placesOf(home)
+    yield found(await check('models', async () => countOf('models', listModels(await places, signal))))
+    yield found(await check('texts', async () => countOf('texts', listTexts(await places, signal))))
   }
   signal.throwIfAborted()
   yield found(await check('lz4', async () => selfTestLz4()))

@@ -8,9 +8,9 @@ import { windowIds } from './window-ids.ts'
  * The scores of one method or control of a run that has not come to its end, from its journal, a window at a time. The journal has no token ids:
  * they are those of the text, which is read again. Throws LabError RUN_MISMATCH where that has changed, and those of the journal, the model and the text.
  */
-export async function* journalScores(folder: RunFolder, method: string): AsyncGenerator<ScoreRows, void> {
+export async function* journalScores(home: string, folder: RunFolder, method: string): AsyncGenerator<ScoreRows, void> {
   const { spec } = folder
-  const windows = await windowIds(folder)
+  const windows = await windowIds(home, folder)
   const first = spec.prefixLength + 1
   const references = new Map<number, readonly number[]>()
   for (const { window, records } of Journal.read(folder.journalPath)) {

@@ -45,7 +45,7 @@ const MEMORY_SHARE = 0.25
 export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal, fixed?: Fixed): AsyncGenerator<Progress, Prepared> {
   const steps = 3
   yield { phase: 'reading the text', done: 0, total: steps }
-  const { folder, streams, bosId, data } = await readTokens(spec)
+  const { folder, streams, bosId, data } = await readTokens(home, spec)
   const windows = planWindows(streams, { contextLength: spec.contextLength, advance: spec.advance, bosId, windows: spec.windows })
   if (windows.length < 2) throw new LabError('TEXT_TOO_SHORT', `${spec.data}: only one window of ${spec.contextLength} tokens: intervals need at least 2, give a longer text or a shorter --context`)
   signal.throwIfAborted()

@@ -40,7 +40,7 @@ describe('specDefaults', () => {
   })
 
   it('puts the settings into the spec and leaves the demo as it is', () => {
-    const { spec, demo, presets } = specDefaults({ threads: 3, memoryBudget: 5e8, modelFolders: [], dataFolders: [] })
+    const { spec, demo, presets } = specDefaults({ threads: 3, memoryBudget: 5e8, modelFolders: [], dataFolders: [], hub: { endpoint: null, proxy: null, cache: null, offline: false } })
     expect(spec).toEqual({ ...defaultSpec({}), threads: 3, memoryBudget: 5e8 })
     expect(demo).toEqual(demoSpec())
     expect(checkSpec(spec)).toEqual(spec)

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadText } from '#core/library/texts.ts'
+import { loadText } from '#core/texts/texts.ts'
 import type { Activity } from '#core/contract/library.ts'
 import { apply, type RunEvent, type RunResult, type RunSnapshot } from '#core/contract/run.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
@@ -199,7 +199,7 @@ describe('a run that was killed', () => {
 
     const again = await runs.resume(runs.known.folderOf('killed'))
     expect(again).toEqual({ id: 'killed', folder: killed })
-    await expect(runs.resume(killed)).rejects.toMatchObject({ code: 'RUN_BUSY' })
+    await expect(runs.resume(killed)).rejects.toMatchObject({ code: 'BUSY' })
     expect((await history.list()).find((entry) => entry.id === 'killed')?.status).toBe('running')
     const all = await watch('killed')
     expect(all.at(-1)).toMatchObject({ type: 'finished', status: 'done' })
@@ -215,10 +215,10 @@ describe('the tokens of a run', () => {
     expect(lines).toBe(2)
     runs.continue(id)
     await events
-    const whole = await tokenTable(await RunFolder.open(folder), 'int4:g32', 100_000, never)
+    const whole = await tokenTable(home, await RunFolder.open(folder), 'int4:g32', 100_000, never)
     expect(whole.tokens).toBe(5 * 31)
     expect(whole.columns.text.every((text) => text !== '' && !text.startsWith('#'))).toBe(true)
-    const { documents } = await loadText('demo', 'file')
+    const { documents } = await loadText({ data: 'demo', column: null, join: 'file' })
     for (const [i, text] of whole.columns.text.entries()) expect(documents[0]).toContain(`${whole.columns.context[i]}${text}`)
     expect(Math.min(...whole.columns.context.map((text) => text.length))).toBeGreaterThan(12)
 
@@ -228,7 +228,7 @@ describe('the tokens of a run', () => {
       if (isPass(event) && ++passes === 9) void runs.cancel(stopped.id)
     })
     const opened = await RunFolder.open(stopped.folder)
-    const part = await tokenTable(opened, 'int4:g32', 100_000, never)
+    const part = await tokenTable(home, opened, 'int4:g32', 100_000, never)
     expect(part.tokens).toBeGreaterThan(0)
     expect(part.tokens).toBeLessThan(whole.tokens)
     const rows = ({ columns }: typeof whole): unknown[] =>

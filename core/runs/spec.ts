@@ -25,6 +25,7 @@ export function defaultSpec(given: Partial<RunSpec>): RunSpec {
     schema: 'kvlab.spec/1',
     model: 'demo',
     data: 'demo',
+    column: null,
     join: 'file',
     bos: 'model',
     mode: 'handoff',

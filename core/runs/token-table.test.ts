@@ -56,10 +56,10 @@ describe('tokenTable', () => {
     const folder = await run('small', ['a', 'b'], 5)
     const all = Array.from({ length: 5 * TOKENS }, (_, i) => [Math.floor(i / TOKENS), 33 + (i % TOKENS), klOf(1, Math.floor(i / TOKENS), i % TOKENS)])
     const sorted = [...all].sort((x, y) => (y[2] ?? 0) - (x[2] ?? 0))
-    const table = await tokenTable(folder, 'b', 20, never)
+    const table = await tokenTable(home, folder, 'b', 20, never)
     expect(table.tokens).toBe(5 * TOKENS)
     expect(rowsOf(table)).toEqual(sorted.slice(0, 20))
-    expect(rowsOf(await tokenTable(folder, 'b', 100_000, never))).toEqual(sorted)
+    expect(rowsOf(await tokenTable(home, folder, 'b', 100_000, never))).toEqual(sorted)
     const { columns } = table
     expect(new Set(Object.values(columns).map(({ length }) => length))).toEqual(new Set([20]))
     for (const [i, window] of columns.window.entries()) {
@@ -75,7 +75,7 @@ describe('tokenTable', () => {
 
   it('counts every token in the histogram, however few rows are asked for', async () => {
     const folder = await run('counted', ['a', 'b'], 4)
-    const { klHistogram, columns, tokens } = await tokenTable(folder, 'a', 1, never)
+    const { klHistogram, columns, tokens } = await tokenTable(home, folder, 'a', 1, never)
     expect(columns.kl).toHaveLength(1)
     expect(klHistogram.zeros).toBe(4)
     expect(klHistogram.counts.reduce((sum, count) => sum + count, 0) + klHistogram.zeros).toBe(tokens)
@@ -84,15 +84,15 @@ describe('tokenTable', () => {
 
   it('reads controls too, and no method that the run does not have', async () => {
     const folder = await run('controls', ['a'], 3)
-    expect(await tokenTable(folder, 'control:aa', 100, never)).toMatchObject({ method: 'control:aa', tokens: TOKENS })
-    expect(await tokenTable(folder, 'control:wrongCache', 100, never)).toMatchObject({ tokens: 0, columns: { kl: [] } })
-    await expect(tokenTable(folder, 'b', 100, never)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    expect(await tokenTable(home, folder, 'control:aa', 100, never)).toMatchObject({ method: 'control:aa', tokens: TOKENS })
+    expect(await tokenTable(home, folder, 'control:wrongCache', 100, never)).toMatchObject({ tokens: 0, columns: { kl: [] } })
+    await expect(tokenTable(home, folder, 'b', 100, never)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
   })
 
   it('goes over several row groups', async () => {
     const windows = 2300
     const folder = await run('long', ['a', 'b'], windows)
-    const table = await tokenTable(folder, 'b', 50, never)
+    const table = await tokenTable(home, folder, 'b', 50, never)
     expect(table.tokens).toBe(windows * TOKENS)
     expect(table.tokens).toBeGreaterThan(65_536)
     expect(Math.max(...table.columns.window)).toBeGreaterThan(65_536 / TOKENS)
@@ -101,13 +101,13 @@ describe('tokenTable', () => {
 
   it('ends when nobody wants it any more', async () => {
     const folder = await run('aborted', ['a'], 3)
-    await expect(tokenTable(folder, 'a', 10, AbortSignal.abort(new LabError('CANCELLED', 'left')))).rejects.toMatchObject({ code: 'CANCELLED' })
+    await expect(tokenTable(home, folder, 'a', 10, AbortSignal.abort(new LabError('CANCELLED', 'left')))).rejects.toMatchObject({ code: 'CANCELLED' })
   })
 
   it('says that there are no scores', async () => {
     const plan = samplePlan(['a'])
     const folder = await RunFolder.create(join(home, 'nothing'), demoSpec(), { schema: 'kvlab.head/1', id: 'x', createdAt: '', plan })
-    await expect(tokenTable(folder, 'a', 10, never)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
+    await expect(tokenTable(home, folder, 'a', 10, never)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
   })
 
   it('gives a table or a LabError of a file in which anything was changed', async () => {
@@ -121,7 +121,7 @@ describe('tokenTable', () => {
         // The footer is where a small change does the most.
         if (how > 0) changed[how === 1 ? at % whole.length : whole.length - 1 - (at % Math.floor(whole.length / 3))] = byte
         writeFileSync(path, changed)
-        await tokenTable(folder, 'b', 100, never).then(
+        await tokenTable(home, folder, 'b', 100, never).then(
           ({ tokens }) => expect(tokens).toBeLessThanOrEqual(3 * TOKENS),
           (error: unknown) => {
             refused++

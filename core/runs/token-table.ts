@@ -19,21 +19,21 @@ const CONTROLS = ['control:identity', 'control:aa', 'control:wrongCache']
 
 /**
  * The worst tokens of one method or control of a run by KL, at most `limit`, and how the KL of all of them is spread. From `scores.parquet`, or from the journal
- * of a run that has not come to its end. Throws LabError INVALID_INPUT for a method that the run does not have, FILE_NOT_FOUND where nothing was scored, and those of the files.
+ * of a run that has not come to its end. `home`: the library's folder. Throws LabError INVALID_INPUT for a method that the run does not have, FILE_NOT_FOUND where nothing was scored, and those of the files.
  */
-export async function tokenTable(folder: RunFolder, method: string, limit: number, signal: AbortSignal): Promise<TokenTable> {
+export async function tokenTable(home: string, folder: RunFolder, method: string, limit: number, signal: AbortSignal): Promise<TokenTable> {
   const { plan } = folder.head
   if (![...plan.methods, ...CONTROLS].includes(method)) throw new LabError('INVALID_INPUT', `${folder.path} has no method ${method}: it has ${plan.methods.join(', ')}`)
   const worst = new WorstTokens(limit)
   const histogram = new KlHistogram()
   let tokens = 0
-  for await (const rows of scoresOf(folder, method)) {
+  for await (const rows of scoresOf(home, folder, method)) {
     signal.throwIfAborted()
     tokens += rows.rows
     collect(rows, worst, histogram)
   }
   const rows = worst.sorted()
-  const texts = await textsOf(rows, await decoderOf(plan), await knownIds(folder), signal)
+  const texts = await textsOf(rows, await decoderOf(plan), await knownIds(home, folder), signal)
   const column = <T>(of: (token: ScoredToken) => T): T[] => rows.map(of)
   return {
     method,
@@ -52,9 +52,9 @@ export async function tokenTable(folder: RunFolder, method: string, limit: numbe
   }
 }
 
-function scoresOf(folder: RunFolder, method: string): AsyncGenerator<ScoreRows, void> {
+function scoresOf(home: string, folder: RunFolder, method: string): AsyncGenerator<ScoreRows, void> {
   if (existsSync(folder.scoresPath)) return parquetScores(folder.scoresPath, method, folder.head.plan.protocol.scoredTokens)
-  if (existsSync(folder.journalPath)) return journalScores(folder, method)
+  if (existsSync(folder.journalPath)) return journalScores(home, folder, method)
   throw new LabError('FILE_NOT_FOUND', `${folder.path} has no scores yet: continue the run with: kvlab resume ${folder.path}`)
 }
 
@@ -68,9 +68,9 @@ function collect({ rows, window, position, tokenId, nllRef, nllQ, kl, agree }: S
 }
 
 /** The ids of the run's windows where its text is still there, else none: the scores themselves need no text. */
-async function knownIds(folder: RunFolder): Promise<readonly Uint32Array[]> {
+async function knownIds(home: string, folder: RunFolder): Promise<readonly Uint32Array[]> {
   try {
-    return await windowIds(folder)
+    return await windowIds(home, folder)
   } catch (error) {
     if (error instanceof LabError) return []
     throw error

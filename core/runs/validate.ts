@@ -26,8 +26,8 @@ export async function* validate(runs: Runs, home: string, input: ValidateInput, 
   const folder = await newFolder(resolve(input.out ?? join(home, 'validations', new Date().toISOString().slice(0, 23).replaceAll(':', ''))))
   yield { folder }
 
-  const { model, data, join: rule, bos, threads, contextLength, prefixLength } = spec
-  const text = { model, data, join: rule, bos, threads }
+  const { model, data, column, join: rule, bos, threads, contextLength, prefixLength } = spec
+  const text = { model, data, column, join: rule, bos, threads }
   const perplexity = yield* baselinePerplexity(home, { ...text, protocol: 'disjoint', context: contextLength, stride: null, tokens: tokensOf(spec) }, signal)
   const [original, compressed, restored] = ['prefix', 'prefix.kv', 'prefix.restored'].map((name) => join(folder, `${name}.safetensors`)) as [string, string, string]
   yield* extractCache(home, { ...text, tokens: prefixLength, output: original }, signal)
