@@ -34,7 +34,7 @@ function showTensors(session: Session, info: TensorFileInfo): void {
 }
 
 function showModel(session: Session, info: OnnxInfo): void {
-  const { cache, edits, operators, weights, notes } = info
+  const { cache, attention, edits, operators, weights, weightsType, notes } = info
   const list = (items: readonly string[]): string => items.join(', ')
   session.print(
     facts([
@@ -42,6 +42,8 @@ function showModel(session: Session, info: OnnxInfo): void {
       ['kind', `ONNX model, ${bytes(info.bytes)}${info.externalFiles.length === 0 ? '' : `, weights in ${list(info.externalFiles)}`}`],
       ['made by', `${info.producer ?? 'not said'}, IR version ${info.irVersion}, ${list(info.opsets.map(({ domain, version }) => `${domain} ${version}`))}`],
       ['KV cache', cache ? `${cache.layers} layers, ${cache.kvHeads} KV heads of ${cache.headDim}, ${cache.dtype}` : `cannot be evaluated: ${info.unusable ?? ''}`],
+      ...(attention === null ? [] : [['attention', attention === 'fused' ? 'one fused operator a layer' : 'plain operators'] as [string, string]]),
+      ...(weightsType === null ? [] : [['kind of weights', weightsType] as [string, string]]),
       ['weights', list(weights.map((type) => `${type.dtype} ${bytes(type.bytes)} in ${count(type.tensors)}`))],
       ['operators', list(operators.map(({ type, domain, count: times }) => `${domain === 'ai.onnx' ? '' : `${domain}.`}${type} ${times}`))],
       ...edits.map(({ name, reason }): [string, string] => ['edit', reason === null ? name : `${name}: does not apply, ${reason}`]),

@@ -1,4 +1,5 @@
 import { LabError } from '#core/contract/errors.ts'
+import { headRows } from '#core/contract/memory.ts'
 import { kernels } from '#core/kernels/index.ts'
 import { METRIC_INPUTS, METRIC_OUTPUTS, metricRun, WIDE_LOGITS } from '#core/onnx/metrics.ts'
 import type { Feeds, Graph, Tensor } from './runtime.ts'
@@ -6,14 +7,6 @@ import { scoreAgainst, type Reference, type TokenScores } from './score.ts'
 
 /** Hidden states `[batch, tokens, width]` as the body gives them: F32, or the bits of F16. */
 export type HiddenStates = { readonly data: Float32Array | Uint16Array; readonly batch: number; readonly tokens: number; readonly width: number }
-
-/** Logits that are held at once, in bytes: the head runs on as many rows at a time as that allows. */
-const LOGITS_BYTES = 64 * 2 ** 20
-
-/** Rows of a pass of the head. */
-export function headRows(vocab: number): number {
-  return Math.max(1, Math.floor(LOGITS_BYTES / (4 * vocab)))
-}
 
 /** The LM head of a split model: logits of hidden states, or their scores against a reference without the logits ever leaving it. */
 export class Head {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findModel } from '#core/library/models.ts'
-import { loadText } from '#core/library/texts.ts'
+import { loadText } from '#core/texts/texts.ts'
 import { golden, readTorch, shared } from '../../test/torch.ts'
 import { measurePerplexity, perplexityWindows, type PerplexityProtocol, type PerplexityResult } from './perplexity.ts'
 import { openSession, type ModelSession } from './session.ts'
@@ -67,7 +67,7 @@ async function given(model: string, data: string, join: 'file' | 'hf-rows', toke
   const folder = await findModel(model)
   const tokenizer = await loadTokenizer(folder)
   const bosId = tokenizer.addsBos ? tokenizer.bosId : null
-  const { documents } = await loadText(data, join)
+  const { documents } = await loadText({ data, column: null, join })
   // Enough characters for the ids asked for, with a margin so that the cut does not change them.
   const [stream] = tokenStreams(documents.map((document) => tokenizer.encode(document.slice(0, tokens * 8))), bosId)
   return { session: await openSession(folder, { threads: 1 }), ids: (stream ?? new Uint32Array()).slice(0, tokens), bosId }

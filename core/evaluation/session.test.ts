@@ -94,7 +94,8 @@ describe('a model that cannot be evaluated', () => {
     ['gives no KV cache', { present: null }, 'MODEL_UNSUPPORTED', /no present outputs/],
     ['has an int8 KV cache', { kv: 'int8' }, 'MODEL_UNSUPPORTED', /KV cache is int8; float32 and float16/],
     ['has a bfloat16 KV cache', { kv: 'bfloat16' }, 'MODEL_UNSUPPORTED', /bfloat16/],
-    ['wants an input that is not known', { extraInput: 'use_cache_branch' }, 'MODEL_UNSUPPORTED', /use_cache_branch is not known/],
+    ['wants an input that is not known', { extraInput: 'encoder_hidden_states' }, 'MODEL_UNSUPPORTED', /encoder_hidden_states is not known/],
+    ['is two graphs in one', { extraInput: 'use_cache_branch' }, 'MODEL_UNSUPPORTED', /two graphs in one.*take an export with one/],
     ['misses its external data', { external: true }, 'MODEL_BROKEN', /External data.*model\.onnx_data/],
   ])('because it %s is refused with the reason', async (_, options, code, text) => {
     const model = await findModel(await make(options))

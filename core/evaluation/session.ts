@@ -1,11 +1,11 @@
 import { rm } from 'node:fs/promises'
 import { LabError } from '#core/contract/errors.ts'
 import { SIDES, type KvCache, type KvShape } from '#core/kv/cache.ts'
+import { readConfig, type ModelConfig } from '#core/library/model-config.ts'
 import type { ModelFolder } from '#core/library/models.ts'
 import type { Refusal } from '#core/onnx/head.ts'
 import { weightsModel } from '#core/onnx/metrics.ts'
 import { readGraph, type KvGraph } from '#core/onnx/kv-graph.ts'
-import { loadConfig, type ModelConfig } from './config.ts'
 import { floatsOf, Head, type HiddenStates } from './head.ts'
 import { Past } from './past.ts'
 import { openGraph, type Feeds, type Graph, type Tensor } from './runtime.ts'
@@ -24,7 +24,7 @@ export type SessionOptions = { readonly threads: number; readonly graphs?: strin
  * MODEL_BROKEN (files that do not load, among them missing external data). Release the session when done: nothing else frees it.
  */
 export async function openSession(model: ModelFolder, { threads, graphs, whole = false }: SessionOptions): Promise<ModelSession> {
-  const config = await loadConfig(model)
+  const config = await readConfig(model.configPath)
   if (whole) return openParts(model, config, threads, { reason: 'that was asked for' })
   const attempt = async (): Promise<ModelSession | { reason: string; kept: string | null }> => {
     const split = await splitSources(model, config.vocab, graphs ?? null)
@@ -214,6 +214,8 @@ export class ModelSession {
     const feeds: Feeds = { input_ids: whole(ids.length, (i) => BigInt(ids[i] ?? 0)) }
     if (this.#body.inputs.some(({ name }) => name === 'attention_mask')) feeds['attention_mask'] = whole(end, () => 1n)
     if (hasPositionIds) feeds['position_ids'] = whole(ids.length, (i) => BigInt(before + i))
+    const { logitsToKeep } = this.#graph
+    if (logitsToKeep) feeds[logitsToKeep.name] = this.#body.integers(BigInt64Array.of(0n), logitsToKeep.shape)
     const dims = [batch, kvHeads, before, headDim]
     this.#graph.past.forEach((names, layer) => {
       for (const side of SIDES) feeds[names[side]] = this.#body.floats(past?.feed(side, layer) ?? (kvDtype === 'F32' ? new Float32Array() : new Uint16Array()), dims)

@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LabError } from '#core/contract/errors.ts'
 import { findModel, type ModelFolder } from '#core/library/models.ts'
-import { loadText } from '#core/library/texts.ts'
+import { loadText } from '#core/texts/texts.ts'
 import { tinyModel } from '../../test/tiny-model.ts'
 import { golden, readTorch, shared } from '../../test/torch.ts'
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts'
@@ -26,7 +26,7 @@ describe('the demo tokenizer', () => {
   })
 
   it('gives the ids of the reference on the demo text', async () => {
-    const { documents } = await loadText('demo', 'file')
+    const { documents } = await loadText({ data: 'demo', column: null, join: 'file' })
     const streams = tokenStreams(documents.map((document) => tokenizer.encode(document)), tokenizer.bosId)
     expect(streams.map((ids) => ids.length)).toEqual([84_288])
     for (const [name, contextLength] of [['demo-moby', 512], ['demo-moby-c64', 64]] as const) {
@@ -44,7 +44,7 @@ it.skipIf(!existsSync(smol) || !existsSync(wiki))('SmolLM2 gives the ids of the 
   const tokenizer = await loadTokenizer(await findModel(smol))
   expect(tokenizer).toMatchObject({ vocab: 49_152, bosId: 1, addsBos: false })
   const { windows } = await readTorch(shared('fixtures/torch/smollm2-wikitext2'))
-  const { documents } = await loadText(wiki, 'hf-rows')
+  const { documents } = await loadText({ data: wiki, column: null, join: 'hf-rows' })
   const ids = tokenizer.encode(documents[0]?.slice(0, 20_000) ?? '')
   const planned = planWindows([ids], { contextLength: 512, advance: 512, bosId: null, windows: windows.length })
   expect(tokenIdsSha256(planned)).toBe(tokenIdsSha256(windows))

@@ -12,6 +12,9 @@ const GRAPH: Cuts = new Map([[5, TENSOR]])
 /** ModelProto.graph. */
 const MODEL: Cuts = new Map([[7, GRAPH]])
 
+/** What has so few bytes is not left out: numbers like the length of a window are constants of the graph. */
+const KEPT_BYTES = 8
+
 /** Bytes that are read at a time: some hundred nodes, or the head of one weight. */
 const WINDOW_BYTES = 16 * 1024
 /** A field's key and length take ten bytes each at most. */
@@ -20,7 +23,7 @@ const FIELD_HEAD_BYTES = 20
 const MAX_FIELDS = 1_000_000
 
 /**
- * An ONNX model without the values of its weights, of which nothing is read: enough to describe it, not to edit or run it, and some hundred kilobytes where
+ * An ONNX model without the values of its weights, of which nothing but single numbers is read: enough to describe it, not to edit or run it, and some hundred kilobytes where
  * the file has gigabytes. Throws LabError MALFORMED_FILE where it is no ONNX model or cut short.
  */
 export async function readGraphHead(source: ByteSource, name: string): Promise<OnnxModel> {
@@ -55,7 +58,7 @@ class HeadReader {
       if (inner && key.value % 8 === LENGTH_DELIMITED) {
         const cut = await this.message(inside, next, inner)
         pieces.push(Uint8Array.from([...base128(number * 8 + LENGTH_DELIMITED), ...base128(cut.length)]), cut)
-      } else if (inner !== null) pieces.push(await this.#read(at, next))
+      } else if (inner !== null || content.length <= KEPT_BYTES) pieces.push(await this.#read(at, next))
       at = next
     }
     return Buffer.concat(pieces)

@@ -1,10 +1,12 @@
 import { LabError } from '#core/contract/errors.ts'
 import type { OnnxInfo, OnnxValue } from '#core/contract/files.ts'
+import { attentionOf } from './attention.ts'
 import { splitHead } from './head.ts'
 import { readGraph, type KvGraph } from './kv-graph.ts'
 import { withMetrics } from './metrics.ts'
 import { elementType, tensorHead, type OnnxModel } from './model.ts'
 import type { ValueInfoProto } from './onnx_pb.ts'
+import { weightsType } from './weights.ts'
 
 /** What a model says of itself, whether its KV cache can be evaluated, and which edits apply to it. */
 export function describeModel(model: OnnxModel, path: string, bytes: number): OnnxInfo {
@@ -23,6 +25,8 @@ export function describeModel(model: OnnxModel, path: string, bytes: number): On
     inputs,
     outputs,
     operators: operatorsOf(model),
+    attention: 'reason' in graph ? null : attentionOf(model).kind,
+    weightsType: weightsType(model),
     weights: byType(heads),
     externalFiles: [...new Set(heads.flatMap(({ external }) => (external ? [external.location] : [])))].sort(),
     cache: 'reason' in graph ? null : { layers: graph.layers, kvHeads: graph.kvHeads, headDim: graph.headDim, dtype: graph.kvDtype },

@@ -12,6 +12,8 @@ export type KvGraph = {
   /** null where the graph names the dimension instead of giving it. */
   readonly vocab: number | null
   readonly hasPositionIds: boolean
+  /** An input that says of how many last tokens logits are wanted, 0 for all, and its shape; null where there is none. */
+  readonly logitsToKeep: { readonly name: string; readonly shape: readonly number[] } | null
   readonly past: readonly LayerNames[]
   readonly present: readonly LayerNames[]
 }
@@ -38,14 +40,12 @@ export function readGraph(path: string, inputs: readonly GraphValue[], outputs: 
   const presentNames = names(present)
   if (past.length !== present.length) throw refuse(`it takes the KV cache of ${past.length} layers and gives that of ${present.length}`)
 
-  const taken = new Set(['input_ids', 'attention_mask', 'position_ids', ...pastNames.flatMap(({ key, value }) => [key, value])])
+  if (inputs.some(({ name }) => name === 'use_cache_branch')) throw refuse('it is two graphs in one, with and without a cache (use_cache_branch): take an export with one, model.onnx')
+  const taken = new Set([...TOKEN_INPUTS, ...LOGITS_TO_KEEP, ...pastNames.flatMap(({ key, value }) => [key, value])])
   const unknown = inputs.filter(({ name }) => !taken.has(name))
   if (unknown.length > 0) throw refuse(`what to feed to its input ${unknown.map(({ name }) => name).join(', ')} is not known`)
-  for (const name of ['input_ids', 'attention_mask', 'position_ids']) {
-    const input = inputs.find((value) => value.name === name)
-    if (!input && name === 'input_ids') throw refuse('it has no input_ids')
-    if (input && input.type !== 'int64') throw refuse(`its ${name} are ${input.type}, not int64`)
-  }
+  if (!inputs.some(({ name }) => name === 'input_ids')) throw refuse('it has no input_ids')
+  for (const { name, type } of inputs) if ([...TOKEN_INPUTS, ...LOGITS_TO_KEEP].includes(name) && type !== 'int64') throw refuse(`its ${name} are ${type}, not int64`)
   const logits = outputs.find(({ name }) => name === 'logits')
   if (!logits) throw refuse('it gives no logits')
   if (DTYPES[logits.type] === undefined) throw refuse(`its logits are ${logits.type}; float32 and float16 are supported`)
@@ -62,9 +62,22 @@ export function readGraph(path: string, inputs: readonly GraphValue[], outputs: 
     kvDtype,
     vocab: typeof width === 'number' ? width : null,
     hasPositionIds: inputs.some(({ name }) => name === 'position_ids'),
+    logitsToKeep: logitsToKeep(inputs, refuse),
     past: pastNames,
     present: presentNames,
   }
+}
+
+/** What every token has one of. */
+const TOKEN_INPUTS = ['input_ids', 'attention_mask', 'position_ids']
+/** Names by which exports of transformers.js and of transformers ask for the logits of the last tokens alone. */
+const LOGITS_TO_KEEP = ['num_logits_to_keep', 'logits_to_keep']
+
+function logitsToKeep(inputs: readonly GraphValue[], refuse: (reason: string) => LabError): KvGraph['logitsToKeep'] {
+  const input = inputs.find(({ name }) => LOGITS_TO_KEEP.includes(name))
+  if (!input) return null
+  if (input.shape.length > 1 || input.shape.some((size) => typeof size === 'number' && size !== 1)) throw refuse(`its ${input.name} is [${input.shape.join(', ')}], not one number`)
+  return { name: input.name, shape: input.shape.length === 0 ? [] : [1] }
 }
 
 /** Values named like `past_key_values.3.key`, by layer; the word before the number may vary with the exporter. */

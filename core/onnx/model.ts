@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
+import { f16ToF32 } from '#core/bytes/float.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { GraphProtoSchema, ModelProtoSchema, TensorProtoSchema, type GraphProto, type ModelProto, type NodeProto } from './onnx_pb.ts'
 
@@ -50,6 +51,22 @@ export function tensorHead(tensor: Uint8Array): TensorHead {
 
 /** TensorProto.DataLocation.EXTERNAL. */
 const EXTERNAL = 1
+
+/** The number that a tensor of one value is; null for more values, other types, and values that lie elsewhere. Throws LabError MALFORMED_FILE. */
+export function scalarOf(tensor: Uint8Array): number | null {
+  const { dims, dataType, rawData } = parse(TensorProtoSchema, tensor, 'a tensor')
+  const dtype = elementType(dataType)
+  if (dims.some((size) => size !== 1n) || rawData?.byteLength !== (ELEMENT_BITS[dtype] ?? 0) / 8) return null
+  return NUMBERS[dtype]?.(new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength)) ?? null
+}
+
+/** How a number of a type is read; the types that constants of a graph have. */
+const NUMBERS: Partial<Record<ElementType, (view: DataView) => number>> = {
+  F32: (view) => view.getFloat32(0, true),
+  F16: (view) => f16ToF32(view.getUint16(0, true)),
+  I64: (view) => Number(view.getBigInt64(0, true)),
+  I32: (view) => view.getInt32(0, true),
+}
 
 /** A constant of a graph that an edit adds. */
 export function constant(name: string, dtype: 'F32' | 'I64', dims: readonly number[], values: readonly number[]): Uint8Array {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sweepMemory } from '#core/contract/memory.ts'
 import { openSession, type ModelSession } from '#core/evaluation/session.ts'
 import { findModel } from '#core/library/models.ts'
 import { chooseBatch } from './batch.ts'
-import { sweepMemory } from './memory.ts'
 
 const [CONTEXT, PREFIX, ROWS] = [64, 32, 12]
 const WINDOW = Uint32Array.from({ length: CONTEXT }, (_, i) => (i * 137) % 4000)
@@ -13,7 +13,7 @@ describe('the batch of a sweep', () => {
     session = await openSession(await findModel('demo'), { threads: 1 })
   })
   afterAll(() => session.release())
-  const needs = (batch: number): number => sweepMemory(session.info, CONTEXT, PREFIX, batch)
+  const needs = (batch: number): number => sweepMemory({ ...session.info, split: session.info.whole === null }, CONTEXT, PREFIX, batch)
 
   it('needs more memory with every row', () => {
     expect([1, 2, 3, 4].map(needs)).toEqual([1, 2, 3, 4].map(needs).sort((a, b) => a - b))

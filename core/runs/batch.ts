@@ -1,8 +1,8 @@
 import { LabError } from '#core/contract/errors.ts'
+import { sweepMemory } from '#core/contract/memory.ts'
 import type { KvCache } from '#core/kv/cache.ts'
 import type { Reference } from '#core/evaluation/score.ts'
 import type { ModelSession } from '#core/evaluation/session.ts'
-import { sweepMemory } from './memory.ts'
 
 export type BatchChoice = {
   /** Rows of a pass. */
@@ -30,7 +30,7 @@ const SAME_LOSS = 1e-2
  * otherwise in one, runs at 1.
  */
 export async function chooseBatch(session: ModelSession, window: Uint32Array, prefixLength: number, asked: number | 'auto', budget: number, rows: number): Promise<BatchChoice> {
-  const memory = (batch: number): number => sweepMemory(session.info, window.length, prefixLength, batch)
+  const memory = (batch: number): number => sweepMemory({ ...session.info, split: session.info.whole === null }, window.length, prefixLength, batch)
   if (memory(1) > budget) {
     throw new LabError('INVALID_INPUT', `one row needs about ${Math.ceil(memory(1) / 1e6)} MB beside the model, over the budget of ${Math.floor(budget / 1e6)} MB: raise --memory or shorten --context`)
   }
