@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { engineApi, type EngineApi } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
+import type { Settings } from '#core/contract/library.ts'
 import { portPair } from '#core/contract/ports.ts'
 import { createClient, serve, type Client } from '#core/contract/rpc.ts'
 import { createEngine, type Engine } from '#core/engine.ts'
@@ -41,10 +42,12 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
   throw new Error('it did not fail with a LabError')
 }
 
+const HUB: Settings['hub'] = { endpoint: null, proxy: null, cache: null, offline: false }
+
 describe('the library over a port', () => {
   it('keeps settings, and a new sweep begins with them', async () => {
-    expect(await client.call('settings.read', {})).toEqual({ threads: 'auto', memoryBudget: 'auto', modelFolders: [], dataFolders: [] })
-    const chosen = { threads: 2, memoryBudget: 1e9, modelFolders: [join(home, 'more')], dataFolders: [] }
+    expect(await client.call('settings.read', {})).toEqual({ threads: 'auto', memoryBudget: 'auto', modelFolders: [], dataFolders: [], hub: HUB })
+    const chosen = { threads: 2, memoryBudget: 1e9, modelFolders: [join(home, 'more')], dataFolders: [], hub: { ...HUB, offline: true } }
     expect(await client.call('settings.write', chosen)).toEqual(chosen)
     expect(await client.call('settings.read', {})).toEqual(chosen)
     const { spec, demo, presets } = await client.call('spec.defaults', {})

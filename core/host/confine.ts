@@ -4,40 +4,58 @@ import type { z } from 'zod'
 import { engineApi, type EngineApi } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Handlers } from '#core/contract/rpc.ts'
+import { absolutePath } from '#core/library/folders.ts'
+import { parseName } from '#core/library/locate.ts'
 
 type Input<K extends keyof EngineApi> = z.output<EngineApi[K]['input']>
 type Given = string | null
-/** What of an input is a path, and what is the id of a run, which is the name of a folder in the library. */
-type Bearing<I> = { paths?: (input: I) => readonly Given[]; run?: (input: I) => readonly string[] }
+/** What leads to a file: a path that is read, one that is written to, or what may be a name of the library instead of a path. */
+type Bearing<I> = { reads?: (input: I) => readonly Given[]; writes?: (input: I) => readonly Given[]; names?: (input: I) => readonly string[]; run?: (input: I) => readonly string[] }
 
-/** A model or text by its path; the words for what is built in are none. */
-const named = (name: string): Given => (name === 'demo' ? null : name)
-const ofSpec = ({ model, data }: { model: string; data: string }): Given[] => [named(model), named(data)]
+const ofSpec = ({ model, data }: { model: string; data: string }): string[] => [model, data]
 const ofRun = { run: ({ id }: { id: string }): string[] => [id] }
+const ofShelf = { names: ({ path }: { path: string }): string[] => [path] }
 
 /** For each route what in its input leads to a file. A new route does not compile until it stands here. */
 const BEARING: { [K in keyof EngineApi]: Bearing<Input<K>> } = {
   'engine.info': {},
   'method.list': {},
   'settings.read': {},
-  'settings.write': { paths: ({ modelFolders, dataFolders }) => [...modelFolders, ...dataFolders] },
+  'settings.write': { reads: ({ modelFolders, dataFolders, hub }) => [...modelFolders, ...dataFolders, hub.cache] },
   'spec.defaults': {},
-  'folder.list': { paths: ({ path }) => [path] },
-  'file.inspect': { paths: ({ path }) => [path] },
-  'file.histogram': { paths: ({ path }) => [path] },
-  'file.metrics': { paths: ({ before, after }) => [before, after] },
+  'folder.list': { reads: ({ path }) => [path] },
+  'file.inspect': { reads: ({ path }) => [path] },
+  'file.histogram': { reads: ({ path }) => [path] },
+  'file.metrics': { reads: ({ before, after }) => [before, after] },
   'model.list': {},
-  'model.inspect': { paths: ({ path }) => [named(path)] },
+  'model.inspect': ofShelf,
   'data.list': {},
-  'data.inspect': { paths: ({ path }) => [named(path)] },
-  'kv.extract': { paths: (input) => [...ofSpec(input), input.output] },
-  'kv.compress': { paths: ({ input, output }) => [input, output] },
-  'kv.decompress': { paths: ({ input, output }) => [input, output] },
-  'perplexity.measure': { paths: ofSpec },
-  'run.plan': { paths: ofSpec },
-  'run.start': { paths: ({ spec, out }) => [...ofSpec(spec), out] },
-  'run.resume': { paths: (input) => ('folder' in input ? [input.folder] : []), run: (input) => ('id' in input ? [input.id] : []) },
-  'run.open': { paths: ({ folder }) => [folder] },
+  'data.inspect': ofShelf,
+  'data.known': {},
+  'data.count': { names: ofSpec },
+  'data.overlap': { names: ({ calibration, evaluation }) => [calibration.data, evaluation.data] },
+  'shelf.import': { reads: ({ path }) => [path] },
+  'shelf.verify': ofShelf,
+  'shelf.export': { ...ofShelf, writes: ({ output }) => [output] },
+  'shelf.removal': ofShelf,
+  'shelf.remove': ofShelf,
+  'hub.state': {},
+  'hub.authorize': {},
+  'hub.search': {},
+  'hub.inspect': {},
+  'download.start': {},
+  'download.watch': {},
+  'download.pause': {},
+  'download.continue': {},
+  'download.cancel': {},
+  'kv.extract': { names: ofSpec, writes: ({ output }) => [output] },
+  'kv.compress': { reads: ({ input }) => [input], writes: ({ output }) => [output] },
+  'kv.decompress': { reads: ({ input }) => [input], writes: ({ output }) => [output] },
+  'perplexity.measure': { names: ofSpec },
+  'run.plan': { names: ofSpec },
+  'run.start': { names: ({ spec }) => ofSpec(spec), writes: ({ out }) => [out] },
+  'run.resume': { writes: (input) => ('folder' in input ? [input.folder] : []), run: (input) => ('id' in input ? [input.id] : []) },
+  'run.open': { writes: ({ folder }) => [folder] },
   'run.list': {},
   'run.activity': {},
   'run.watch': ofRun,
@@ -47,28 +65,44 @@ const BEARING: { [K in keyof EngineApi]: Bearing<Input<K>> } = {
   'run.notes': ofRun,
   'run.compare': { run: ({ ids }) => ids },
   'run.tokens': ofRun,
-  'run.validate': { paths: ({ spec, out, baseline }) => [...ofSpec(spec), out, baseline] },
-  'report.render': { paths: ({ folder }) => [folder] },
+  'run.validate': { names: ({ spec }) => ofSpec(spec), reads: ({ baseline }) => [baseline], writes: ({ out }) => [out] },
+  'report.render': { reads: ({ folder }) => [folder] },
   'doctor.run': {},
 }
 
 /**
  * The same handlers, that refuse every path outside the `roots` with LabError INVALID_INPUT before anything is read. Links are followed first. The library's
- * `home` is a root too. A chooser begins at the first root and does not climb out of one. Relative paths are those of this process, and the engine's
+ * `home` is a root too, and the Hugging Face `cache`, which need not be there yet and is null where nobody knows it, one to read from. A name of the library passes where no file has it: it means
+ * something in those two alone. A chooser begins at the first root and does not climb out of one. Relative paths are those of this process, and the engine's
  * must be the same.
  */
-export async function confine(handlers: Handlers<EngineApi>, roots: readonly string[], home: string): Promise<Handlers<EngineApi>> {
-  const inside = await fence([...roots, home])
+export async function confine(handlers: Handlers<EngineApi>, roots: readonly string[], { home, cache }: { home: string; cache: string | null }): Promise<Handlers<EngineApi>> {
+  const open = await Promise.all([...roots, home].map(rootOf))
+  const cached = cache === null ? null : await realPath(resolve(cache))
+  const writable = fence(open)
+  const readable = fence(cached === null ? open : [...open, cached])
   const first = resolve(roots[0] ?? home)
 
+  /** Whether a model or text may be used: what is built in, a name of the library, or a path that may be read. */
+  async function usable(name: string): Promise<boolean> {
+    if (name === 'demo') return true
+    const library = (await lstat(resolve(name)).catch(() => null)) === null ? parseName(name) : null
+    if (library === null) return readable(name)
+    // In the library's own folder there may be links to anywhere.
+    const paths = [join(home, 'models'), join(home, 'data')].map((shelf) => join(shelf, library.repo))
+    return (await Promise.all([...paths, ...paths.map((path) => join(path, library.part ?? ''))].map(readable))).every((inside) => inside)
+  }
+
   async function check(route: keyof EngineApi, input: unknown): Promise<void> {
-    const { paths, run } = BEARING[route] as Bearing<unknown>
+    const { reads, writes, names, run } = BEARING[route] as Bearing<unknown>
     for (const id of run?.(input) ?? []) {
       if (/[/\\\0]|^\.\.?$/.test(id)) throw new LabError('INVALID_INPUT', `${route}: ${id} is no id of a run: name one that run.list gives`)
     }
-    for (const path of paths?.(input) ?? []) {
-      if (path === null || (await inside(path))) continue
-      throw new LabError('INVALID_INPUT', `${route}: ${path} lies outside the folders that are open here: start kvlab serve with --root FOLDER for it, and name it without ..`)
+    for (const [given, allowed] of [[reads, readable], [writes, writable], [names, usable]] as const) {
+      for (const path of given?.(input) ?? []) {
+        if (path === null || (await allowed(path))) continue
+        throw new LabError('INVALID_INPUT', `${route}: ${path} lies outside the folders that are open here: start kvlab serve with --root FOLDER for it, and name it without ..`)
+      }
     }
   }
 
@@ -90,25 +124,26 @@ export async function confine(handlers: Handlers<EngineApi>, roots: readonly str
     ...all,
     'folder.list': async ({ path }, signal) => {
       const listing = await all['folder.list']({ path: path ?? first }, signal)
-      return listing.parent !== null && (await inside(listing.parent)) ? listing : { ...listing, parent: null }
+      return listing.parent !== null && (await readable(listing.parent)) ? listing : { ...listing, parent: null }
     },
   }
 }
 
-/** Whether a path lies in one of the folders. Throws LabError where a root does not exist. */
-async function fence(folders: readonly string[]): Promise<(path: string) => Promise<boolean>> {
-  const roots = await Promise.all(
-    folders.map(async (folder) => {
-      const real = await realpath(resolve(folder)).catch(() => null)
-      if (real === null) throw new LabError('FILE_NOT_FOUND', `--root ${folder}: there is no such folder: name one that exists`)
-      return real
-    }),
-  )
+/** The real path of a root. Throws LabError FILE_NOT_FOUND where it does not exist. */
+async function rootOf(folder: string): Promise<string> {
+  const real = await realpath(resolve(folder)).catch(() => null)
+  if (real === null) throw new LabError('FILE_NOT_FOUND', `--root ${folder}: there is no such folder: name one that exists`)
+  return real
+}
+
+/** Whether a path lies in one of the folders, which are real paths. */
+function fence(roots: readonly string[]): (path: string) => Promise<boolean> {
   return async (path) => {
     // Before and behind a link `..` means two different folders: nobody needs to guess which one is meant.
     if (path.includes('\0') || path.split(/[/\\]/).includes('..')) return false
-    const real = await realPath(resolve(path))
-    return real !== null && roots.some((root) => contains(root, real))
+    // Some routes take `~` for the person's home folder, others for a name: it must lead to nothing outside either way.
+    const places = await Promise.all([...new Set([resolve(path), absolutePath(path)])].map(realPath))
+    return places.every((real) => real !== null && roots.some((root) => contains(root, real)))
   }
 }
 

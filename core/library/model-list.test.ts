@@ -4,9 +4,11 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Progress } from '#core/contract/api.ts'
 import type { ModelEntry } from '#core/contract/library.ts'
+import { cachedRepo } from '../../test/shelf-files.ts'
 import { tinyModel, type TinyModel } from '../../test/tiny-model.ts'
 import { listModels, modelEntry } from './model-list.ts'
 import { DEFAULT_SETTINGS, writeSettings } from './settings.ts'
+import type { Places } from './shelf.ts'
 
 let folder = ''
 let home = ''
@@ -18,6 +20,8 @@ beforeEach(async () => {
   home = await mkdtemp(join(folder, 'home-'))
 })
 
+const places = (): Places => ({ home, cache: join(home, 'hub') })
+
 /** A tiny model at this path; returns the path of its graph. */
 async function modelAt(path: string, options: TinyModel = {}): Promise<string> {
   await mkdir(dirname(path), { recursive: true })
@@ -26,7 +30,7 @@ async function modelAt(path: string, options: TinyModel = {}): Promise<string> {
 }
 
 async function list(): Promise<{ entries: ModelEntry[]; progress: Progress[] }> {
-  const steps = listModels(home, new AbortController().signal)
+  const steps = listModels(places(), new AbortController().signal)
   const progress: Progress[] = []
   for (;;) {
     const step = await steps.next()
@@ -45,11 +49,12 @@ const TINY_ENTRY = { weights: null, cache: { layers: 2, kvHeads: 2, headDim: 4, 
 describe('listModels', () => {
   it('knows the demo model in an empty library', async () => {
     const { entries, progress } = await list()
-    expect(entries).toEqual([
+    expect(entries).toMatchObject([
       {
         name: 'kvlab-demo',
         path: 'demo',
         origin: 'embedded',
+        source: null,
         weights: null,
         bytes: 11_035_155,
         cache: { layers: 6, kvHeads: 2, headDim: 64, dtype: 'F32' },
@@ -75,7 +80,7 @@ describe('listModels', () => {
     await symlink(elsewhere, join(elsewhere, 'loop'))
     await writeSettings(home, { ...DEFAULT_SETTINGS, modelFolders: [elsewhere, join(elsewhere, 'three'), join(home, 'gone')] })
     const entries = await own()
-    expect(entries.map(({ path, origin }) => [path, origin])).toEqual([one, two, three].map((path) => [path, 'library']))
+    expect(entries.map(({ path, origin }) => [path, origin])).toEqual([[one, 'library'], [two, 'library'], [three, 'shared']])
     for (const entry of entries) expect(entry).toMatchObject(TINY_ENTRY)
     expect(entries[0]?.bytes).toBe((await readFile(one)).length)
   })
@@ -111,7 +116,7 @@ describe('listModels', () => {
       ['d-no-weights', /model.onnx_data are missing/],
       ['e-half-weights', /have 100 of at least 256 bytes/],
       ['f-no-tokenizer', /no tokenizer.json/],
-      ['g-config', /config.json is not a JSON object/],
+      ['g-config', /config.json .*get the file again/],
       ['h-empty', /no graph/],
       ['i-folder', /no tokenizer.json/],
     ]
@@ -172,8 +177,29 @@ describe('listModels', () => {
     ])
   })
 
+  it('finds every graph of the Hugging Face cache by the name of its repository, a blob that two commits share once, and the origin of an import', async () => {
+    const tiny = await tinyModel()
+    const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'onnx/model.onnx']
+    const files = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(tiny, name))] as const)))
+    const [first, second] = ['1'.repeat(40), '2'.repeat(40)]
+    const old = await cachedRepo(places().cache, 'org/tiny', first, { ...files, 'onnx/model_q4.onnx': 'broken' }, { ref: null })
+    const snapshot = await cachedRepo(places().cache, 'org/tiny', second, files)
+    await cachedRepo(places().cache, 'org/texts', first, files, { kind: 'datasets' })
+    await rename(tiny, await mkdir(join(home, 'models'), { recursive: true }).then(() => join(home, 'models', 'imported')))
+    await writeFile(join(home, 'models', 'imported', 'kvlab.json'), JSON.stringify({ schema: 'kvlab.shelf/1', repo: 'org/tiny', commit: first, licence: null, addedAt: null }))
+    const entries = await own()
+    expect(entries.map(({ name, path, origin, source, weights, unusable }) => [name, path, origin, source?.commit, weights, unusable === null])).toEqual([
+      ['imported', join(home, 'models', 'imported', 'onnx', 'model.onnx'), 'library', first, null, true],
+      ['org/tiny', join(snapshot, 'onnx', 'model.onnx'), 'hub', second, null, true],
+      ['org/tiny', join(old, 'onnx', 'model_q4.onnx'), 'hub', first, 'q4', false],
+    ])
+    expect(await modelEntry(places(), 'org/tiny')).toEqual(entries[1])
+    expect(await modelEntry(places(), `org/tiny@${first}:q4`)).toEqual(entries[2])
+    expect(await modelEntry(places(), 'imported')).toEqual(entries[0])
+  })
+
   it('says that the settings are damaged, and ends when it is cancelled', async () => {
-    const steps = listModels(home, AbortSignal.abort(new Error('left')))
+    const steps = listModels(places(), AbortSignal.abort(new Error('left')))
     await steps.next()
     await expect(steps.next()).rejects.toThrow('left')
     await writeFile(join(home, 'settings.json'), '{')
@@ -185,20 +211,20 @@ describe('modelEntry', () => {
   it('is that of the list, for a folder, a graph and the demo', async () => {
     const graph = await modelAt(join(home, 'models', 'one'))
     const [demo, one] = (await list()).entries
-    expect(await modelEntry(home, 'demo')).toEqual(demo)
-    expect(await modelEntry(home, graph)).toEqual(one)
-    expect(await modelEntry(home, join(home, 'models', 'one'))).toEqual(one)
+    expect(await modelEntry(places(), 'demo')).toEqual(demo)
+    expect(await modelEntry(places(), graph)).toEqual(one)
+    expect(await modelEntry(places(), join(home, 'models', 'one'))).toEqual(one)
     const outside = await modelAt(join(folder, 'outside'))
-    expect(await modelEntry(home, outside)).toMatchObject({ ...TINY_ENTRY, path: outside, origin: 'used' })
+    expect(await modelEntry(places(), outside)).toMatchObject({ ...TINY_ENTRY, path: outside, origin: 'used' })
   })
 
   it('of what is no model is a LabError, of a damaged one an entry', async () => {
-    await expect(modelEntry(home, join(folder, 'nowhere'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
-    await expect(modelEntry(home, home)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND', message: expect.stringContaining('no config.json') as string })
+    await expect(modelEntry(places(), join(folder, 'nowhere'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
+    await expect(modelEntry(places(), home)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND', message: expect.stringContaining('no config.json') as string })
     await writeFile(join(home, 'notes.txt'), '')
-    await expect(modelEntry(home, join(home, 'notes.txt'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
+    await expect(modelEntry(places(), join(home, 'notes.txt'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
     const graph = await modelAt(join(home, 'models', 'broken'))
     await truncate(graph, 100)
-    expect((await modelEntry(home, graph)).unusable).toMatch(/cut short/)
+    expect((await modelEntry(places(), graph)).unusable).toMatch(/cut short/)
   })
 })

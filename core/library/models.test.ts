@@ -86,3 +86,33 @@ describe('modelFacts', () => {
 it('resources are those of this checkout', () => {
   expect(resourcesFolder()).toBe(fileURLToPath(new URL('../../resources', import.meta.url)))
 })
+
+describe('where a model came from', () => {
+  it('is told by its place in a Hugging Face cache or by the record of an import, and recorded with a run', async () => {
+    const tiny = await copyOfTiny()
+    expect((await findModel(tiny)).source).toBe(null)
+    const commit = 'abc'.padEnd(40, '0')
+    const snapshot = join(tiny, 'models--org--name', 'snapshots', commit)
+    await cp(join(tiny, 'onnx'), join(snapshot, 'onnx'), { recursive: true })
+    for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) await cp(join(tiny, file), join(snapshot, file))
+    const model = await findModel(snapshot)
+    expect(model).toMatchObject({ name: 'org/name', source: { repo: 'org/name', commit } })
+    const graph = { kvDtype: 'F32', layers: 2, kvHeads: 2, headDim: 4, vocab: 8, rope: { theta: 10000, scaling: null } } as const
+    expect(await modelFacts(model, graph)).toMatchObject({ name: 'org/name', revision: commit })
+    await writeFile(join(tiny, 'kvlab.json'), JSON.stringify({ schema: 'kvlab.shelf/1', repo: 'a/b', commit, licence: null, addedAt: null }))
+    expect((await findModel(tiny)).source).toEqual({ repo: 'a/b', commit })
+    await writeFile(join(tiny, 'kvlab.json'), 'damaged')
+    expect((await findModel(tiny)).source).toBe(null)
+  })
+
+  it('hashes weights that a graph names by a name of their own', async () => {
+    const folder = await tinyModel({ external: true })
+    folders.push(folder)
+    const model = await findModel(folder)
+    const graph = { kvDtype: 'F32', layers: 2, kvHeads: 2, headDim: 4, vocab: 8, rope: { theta: 10000, scaling: null } } as const
+    const bytes = (await readFile(model.onnxPath)).toString('latin1').replaceAll('model.onnx_data', 'weights.bin.all')
+    await writeFile(model.onnxPath, bytes, 'latin1')
+    await writeFile(join(folder, 'onnx', 'weights.bin.all'), Buffer.alloc(256))
+    expect((await modelFacts(model, graph)).files.map(({ path }) => path)).toEqual(['config.json', 'onnx/model.onnx', 'onnx/weights.bin.all'])
+  })
+})

@@ -4,13 +4,19 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileError } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
+import type { Source } from '#core/contract/library.ts'
 import type { ModelFacts } from '#core/contract/run.ts'
+import { cachedSource } from '#core/hub/cache.ts'
+import { graphFiles } from './graph-files.ts'
 import { resourcesFolder } from './resources.ts'
+import { recordedSource } from './source-record.ts'
 
 /** A model in the Hugging Face ONNX layout; all paths are absolute. `onnxFiles` is the graph and its external data. */
 export type ModelFolder = {
   readonly name: string
   readonly folder: string
+  /** The repository and commit it came from; null where nobody knows. */
+  readonly source: Source | null
   readonly onnxPath: string
   readonly onnxFiles: readonly string[]
   /** `q4` of `model_q4.onnx`; null for `model.onnx`, whose name says nothing. */
@@ -50,12 +56,15 @@ export async function modelsIn(folder: string, named: string | null = null): Pro
   const missing = ['config.json', 'tokenizer.json', 'tokenizer_config.json'].find((file) => !files.includes(file))
   const lacks = missing === undefined ? null : `${folder} has no ${missing}: name a folder in the Hugging Face layout`
   const graphsFolder = files.includes('onnx') ? join(folder, 'onnx') : folder
+  const snapshot = snapshotOf(folder)
+  const source = snapshot ?? (await recordedSource(folder))
   const inside = await list(graphsFolder)
   const models = inside
     .filter((entry) => entry === named || /^model.*\.onnx$/.test(entry))
     .map((file) => ({
-      name: basename(folder),
+      name: snapshot?.repo ?? basename(folder),
       folder,
+      source,
       onnxPath: join(graphsFolder, file),
       // External data is written beside the graph under its name: model.onnx_data, model.onnx_data_1, model.onnx.data.
       onnxFiles: inside.filter((entry) => entry.startsWith(file)).map((entry) => join(graphsFolder, entry)),
@@ -64,6 +73,12 @@ export async function modelsIn(folder: string, named: string | null = null): Pro
       tokenizerPath: join(folder, 'tokenizer.json'),
     }))
   return { models, graphsFolder, lacks }
+}
+
+/** The repository and commit that a folder is a snapshot of, by its place in a Hugging Face cache; null of any other folder. */
+export function snapshotOf(folder: string): Source | null {
+  const found = cachedSource(resolve(folder, '..', '..', '..'), join(folder, 'config.json'))
+  return found && { repo: found.repo, commit: found.commit }
 }
 
 function choose(folder: string, models: readonly ModelFolder[], named: string | null): ModelFolder {
@@ -87,13 +102,13 @@ async function list(folder: string): Promise<string[]> {
 /** The facts of a model that a result records, with the SHA-256 of every file that decides a number. Throws LabError of file errors. */
 export async function modelFacts(model: ModelFolder, graph: GraphFacts): Promise<ModelFacts> {
   const files: ModelFacts['files'] = []
-  for (const path of [model.configPath, ...model.onnxFiles]) {
+  for (const path of [model.configPath, ...(await graphFiles(model))]) {
     const { sha256, bytes } = await fileDigest(path)
     files.push({ path: relative(model.folder, path).replaceAll('\\', '/'), sha256, bytes })
   }
   const { kvDtype, layers, kvHeads, headDim, vocab, rope } = graph
   const tokenizerSha256 = (await fileDigest(model.tokenizerPath)).sha256
-  return { name: model.name, folder: model.folder, revision: null, files, weights: model.weights, kvDtype, layers, kvHeads, headDim, vocab, rope, tokenizerSha256 }
+  return { name: model.name, folder: model.folder, revision: model.source?.commit ?? null, files, weights: model.weights, kvDtype, layers, kvHeads, headDim, vocab, rope, tokenizerSha256 }
 }
 
 /** Digests of this process by path, size and time of change: large weights are read once. */

@@ -10,21 +10,29 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-const full = { threads: 2, memoryBudget: 1e9, modelFolders: ['/models'], dataFolders: [] }
+const hub = { endpoint: null, proxy: null, cache: null, offline: false }
+const full = { threads: 2, memoryBudget: 1e9, modelFolders: ['/models'], dataFolders: [], hub }
 
 describe('settings', () => {
   it('are the defaults before they are written', async () => {
-    expect(await readSettings(join(folder, 'nowhere'))).toEqual({ threads: 'auto', memoryBudget: 'auto', modelFolders: [], dataFolders: [] })
+    expect(await readSettings(join(folder, 'nowhere'))).toEqual({ threads: 'auto', memoryBudget: 'auto', modelFolders: [], dataFolders: [], hub })
   })
 
   it('come back as they were written, with absolute folders, each once, and nothing beside the file', async () => {
     const home = join(folder, 'made', 'home')
-    const written = await writeSettings(home, { threads: 4, memoryBudget: 'auto', modelFolders: ['models', './models/', '/srv/models'], dataFolders: ['~/texts'] })
-    expect(written).toEqual({ threads: 4, memoryBudget: 'auto', modelFolders: [resolve('models'), '/srv/models'], dataFolders: [join(homedir(), 'texts')] })
+    const written = await writeSettings(home, { threads: 4, memoryBudget: 'auto', modelFolders: ['models', './models/', '/srv/models'], dataFolders: ['~/texts'], hub: { ...hub, cache: '~/hub', offline: true } })
+    expect(written).toEqual({ threads: 4, memoryBudget: 'auto', modelFolders: [resolve('models'), '/srv/models'], dataFolders: [join(homedir(), 'texts')], hub: { ...hub, cache: join(homedir(), 'hub'), offline: true } })
     expect(await readSettings(home)).toEqual(written)
     expect(await writeSettings(home, full)).toEqual(full)
     expect(await readSettings(home)).toEqual(full)
     expect(await readdir(home)).toEqual(['settings.json'])
+  })
+
+  it('of an earlier version, which knew no hub, are read', async () => {
+    const home = await mkdtemp(join(folder, 'earlier-'))
+    const { hub: _, ...earlier } = full
+    await writeFile(join(home, 'settings.json'), JSON.stringify(earlier))
+    expect(await readSettings(home)).toEqual(full)
   })
 
   it.each([
@@ -39,6 +47,8 @@ describe('settings', () => {
     [JSON.stringify({ ...full, dataFolders: [''] }), 'dataFolders.0'],
     [JSON.stringify({ ...full, modelFolders: Array(101).fill('/m') }), 'modelFolders'],
     [JSON.stringify({ ...full, theme: 'dark' }), 'theme'],
+    [JSON.stringify({ ...full, hub: { ...hub, endpoint: 'ftp://hub' } }), 'hub.endpoint'],
+    [JSON.stringify({ ...full, hub: { offline: true } }), 'hub'],
     ['\0'.repeat(1000), 'not JSON'],
   ])('damaged as %j are MALFORMED_FILE that names file and fault, stay as they are, and can be written anew', async (text, fault) => {
     const home = await mkdtemp(join(folder, 'damaged-'))

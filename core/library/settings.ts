@@ -7,7 +7,7 @@ import type { Settings } from '#core/contract/library.ts'
 import { absolutePath } from './folders.ts'
 
 /** What holds until a person chooses. */
-export const DEFAULT_SETTINGS: Settings = { threads: 'auto', memoryBudget: 'auto', modelFolders: [], dataFolders: [] }
+export const DEFAULT_SETTINGS: Settings = { threads: 'auto', memoryBudget: 'auto', modelFolders: [], dataFolders: [], hub: { endpoint: null, proxy: null, cache: null, offline: false } }
 
 /**
  * `home/settings.json`; the defaults where there is none. Throws LabError MALFORMED_FILE, format `kvlab.settings`, where it is not what `writeSettings`
@@ -36,7 +36,7 @@ export async function readSettings(home: string): Promise<Settings> {
 
 /** Keeps settings, whatever was in their file before; folders become absolute, each once. Returns what was written. Throws LabError of file errors. */
 export async function writeSettings(home: string, settings: Settings): Promise<Settings> {
-  const written: Settings = { ...settings, modelFolders: absolute(settings.modelFolders), dataFolders: absolute(settings.dataFolders) }
+  const written: Settings = { ...settings, modelFolders: absolute(settings.modelFolders), dataFolders: absolute(settings.dataFolders), hub: { ...settings.hub, cache: settings.hub.cache && absolutePath(settings.hub.cache) } }
   await makeFolder(home)
   await replaceFile(settingsPath(home), [Buffer.from(JSON.stringify(written, null, 2) + '\n')])
   return written
