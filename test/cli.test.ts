@@ -12,7 +12,7 @@ import { tinyModel } from './tiny-model.ts'
 
 // The built program as a person runs it, on the embedded model. test/build.ts has built it.
 const PROGRAM = fileURLToPath(new URL('../out/cli.js', import.meta.url))
-const COMMANDS = ['demo', 'sweep', 'resume', 'validate', 'perplexity', 'extract', 'compress', 'decompress', 'metrics', 'inspect', 'report', 'methods', 'doctor', 'serve']
+const COMMANDS = ['demo', 'sweep', 'resume', 'validate', 'perplexity', 'extract', 'compress', 'decompress', 'metrics', 'inspect', 'report', 'methods', 'doctor', 'serve', 'models', 'datasets']
 const DEMO = ['--model', 'demo', '--data', 'demo', '--context', '64']
 
 let folder = ''

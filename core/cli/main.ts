@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { labVersion } from '#core/runs/facts.ts'
 import { addCompress } from './compress.ts'
+import { addDatasets } from './datasets.ts'
 import { addDecompress } from './decompress.ts'
 import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
@@ -10,6 +11,7 @@ import { addExtract } from './extract.ts'
 import { addInspect } from './inspect.ts'
 import { addMethods } from './methods.ts'
 import { addMetrics } from './metrics.ts'
+import { addModels } from './models.ts'
 import { addPerplexity } from './perplexity.ts'
 import { addReport } from './report.ts'
 import { addResume } from './resume.ts'
@@ -33,12 +35,13 @@ program
     `
 Examples:
   kvlab demo
+  kvlab models add HuggingFaceTB/SmolLM2-135M-Instruct --weights q4
   kvlab sweep --model FOLDER --data TEXT.txt --methods int8:g64,int4:g64+lz4
   kvlab validate --model FOLDER --data TEXT.txt --method int4:g64+lz4 --threshold 0.5
 
 Exit codes: 0 pass, 1 gate failed (sweep and demo: with --strict, or when no method could be measured), 2 wrong usage or input, 3 inconclusive, 4 a control failed, 130 interrupted.`,
   )
-for (const add of [addDemo, addSweep, addResume, addValidate, addPerplexity, addExtract, addCompress, addDecompress, addMetrics, addInspect, addReport, addServe, addMethods, addDoctor]) add(program)
+for (const add of [addDemo, addSweep, addResume, addValidate, addPerplexity, addExtract, addCompress, addDecompress, addMetrics, addInspect, addReport, addServe, addModels, addDatasets, addMethods, addDoctor]) add(program)
 
 // A reader that has seen enough, such as head, is no error.
 for (const output of [process.stdout, process.stderr]) {

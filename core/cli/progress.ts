@@ -1,14 +1,17 @@
-import { count, duration } from '#core/reports/numbers.ts'
+import { bytes, count, duration } from '#core/reports/numbers.ts'
 
-/** Absolute progress of a phase. A rate and the time left are worked out where `unit` is given and `rate` and `secondsLeft` are not. */
-export type ProgressState = { phase: string; done: number; total: number; unit?: string; rate?: number | null; secondsLeft?: number | null }
+/**
+ * Absolute progress of a phase; `total` 0: nobody knows how much there is. A rate and the time left are worked out where `unit` is given and `rate` and `secondsLeft` are not. `note`: what the work waits
+ * for, told in their place.
+ */
+export type ProgressState = { phase: string; done: number; total: number; unit?: string; rate?: number | null; secondsLeft?: number | null; note?: string | null }
 
 /** `bar` redraws one line of a terminal; `lines` writes a line now and then, for logs. */
 export type ProgressStyle = 'bar' | 'lines' | 'none'
 
 /** Milliseconds between two drawings. */
 const REDRAW = { bar: 100, lines: 2000, none: Infinity } as const
-/** Milliseconds of silence at first: what is quick needs no progress. */
+/** Milliseconds of silence at first, from the first that is known of some work: what is quick needs no progress. */
 const PATIENCE = { bar: 200, lines: 1000, none: Infinity } as const
 /** Seconds of a phase before a rate of it is worth telling. */
 const RATE_AFTER = 1
@@ -18,7 +21,7 @@ const BAR_WIDTH = 24
 export class ProgressLine {
   readonly #stream: NodeJS.WriteStream
   readonly #style: ProgressStyle
-  readonly #began = performance.now()
+  #began = 0
   #state: ProgressState | null = null
   #phase = { began: 0, done: 0 }
   #drawn = { at: -Infinity, text: '' }
@@ -31,6 +34,7 @@ export class ProgressLine {
 
   show(state: ProgressState): void {
     if (this.#style === 'none') return
+    if (!this.#state) this.#began = performance.now()
     if (state.phase !== this.#state?.phase) this.#phase = { began: performance.now(), done: state.done }
     this.#state = state
     this.#timer ??= setInterval(() => this.#draw(), REDRAW.bar).unref()
@@ -59,12 +63,10 @@ export class ProgressLine {
   #text(state: ProgressState, now: number): string {
     const { phase, done, total } = state
     const { rate, secondsLeft } = this.#pace(state, now)
-    const share = total > 0 ? Math.min(1, done / total) : 0
-    const facts = [
-      `${Math.floor(share * 100)} %`,
-      ...(rate === null ? [] : [`${count(Math.round(rate))} ${state.unit ?? 'tokens'}/s`]),
-      ...(secondsLeft === null ? [] : [`${timeLeft(secondsLeft)} left`]),
-    ]
+    if (total === 0) return `${phase}${state.note ? `: ${state.note}` : ''} …`
+    const share = Math.min(1, done / total)
+    const pace = [...(rate === null ? [] : [speed(rate, state.unit)]), ...(secondsLeft === null ? [] : [`${timeLeft(secondsLeft)} left`])]
+    const facts = [`${Math.floor(share * 100)} %`, ...(state.note ? [state.note] : pace)]
     if (this.#style === 'lines') return `${phase}: ${facts.join(', ')}`
     const filled = Math.round(share * BAR_WIDTH)
     return `${phase} ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${facts.join('  ')}`
@@ -77,6 +79,10 @@ export class ProgressLine {
     if (seconds < RATE_AFTER || advanced <= 0) return { rate: null, secondsLeft: null }
     return { rate: advanced / seconds, secondsLeft: (total - done) / (advanced / seconds) }
   }
+}
+
+function speed(rate: number, unit = 'tokens'): string {
+  return unit === 'bytes' ? `${bytes(Math.round(rate))}/s` : `${count(Math.round(rate))} ${unit}/s`
 }
 
 /** A guess needs no tenths. */

@@ -14,7 +14,7 @@ import { ProgressLine } from './progress.ts'
 export type Globals = { json?: true; quiet?: true; verbose?: true; color: boolean }
 
 /** Errors that the same command would meet again. */
-const NO_WAY_ON: readonly LabErrorCode[] = ['RUN_MISMATCH', 'RUN_BUSY', 'MALFORMED_FILE']
+const NO_WAY_ON: readonly LabErrorCode[] = ['RUN_MISMATCH', 'BUSY', 'MALFORMED_FILE']
 
 /** Two interrupts closer than this, in milliseconds, are one key press: npm passes on the one that the terminal sends to all anyway. */
 const ONE_KEY_PRESS = 300
