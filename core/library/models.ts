@@ -33,18 +33,18 @@ export type GraphFacts = Pick<ModelFacts, 'kvDtype' | 'layers' | 'kvHeads' | 'he
  * Throws LabError FILE_NOT_FOUND, INVALID_INPUT (several graphs to choose from) or MODEL_UNSUPPORTED (no graph).
  */
 export async function findModel(name: string): Promise<ModelFolder> {
-  const path = name === 'demo' ? join(resourcesFolder(), 'models', 'kvlab-demo') : resolve(name)
-  if (path.endsWith('.onnx')) {
-    const parent = dirname(path)
-    return findIn(basename(parent) === 'onnx' ? dirname(parent) : parent, basename(path))
-  }
-  return findIn(path, null)
-}
-
-async function findIn(folder: string, graph: string | null): Promise<ModelFolder> {
+  const { folder, graph } = folderOf(name)
   const { models, graphsFolder, lacks } = await modelsIn(folder, graph)
   if (lacks !== null) throw new LabError('FILE_NOT_FOUND', lacks)
   return choose(graphsFolder, models, graph)
+}
+
+/** The folder of the model that is named so, and its graph's file name where the name says it. Neither need be there. */
+export function folderOf(name: string): { folder: string; graph: string | null } {
+  const path = name === 'demo' ? join(resourcesFolder(), 'models', 'kvlab-demo') : resolve(name)
+  if (!path.endsWith('.onnx')) return { folder: path, graph: null }
+  const parent = dirname(path)
+  return { folder: basename(parent) === 'onnx' ? dirname(parent) : parent, graph: basename(path) }
 }
 
 /**

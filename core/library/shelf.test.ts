@@ -68,6 +68,17 @@ describe('verify', () => {
     ])
   })
 
+  it('of an import that lost its graph, or what is needed beside it, says what is missing, and it can still be removed', async () => {
+    const path = await bring('model', await writeTree(join(folder, 'losing'), await twoGraphs()))
+    const imported = join(places.home, 'models', 'losing')
+    await rm(join(imported, 'config.json'))
+    expect(statuses(await verify('model', path))).toMatchObject({ 'config.json': 'missing', 'onnx/model.onnx': 'ok' })
+    await rm(join(imported, 'onnx'), { recursive: true })
+    expect(statuses(await verify('model', 'losing'))).toMatchObject({ 'onnx/model.onnx': 'missing', 'onnx/model_q4.onnx_data': 'missing', 'tokenizer.json': 'ok' })
+    expect((await remove('model', 'losing')).files).toHaveLength(4)
+    await expect(stat(imported)).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
   it('holds files of the Hugging Face cache against the names of their blobs, of both kinds', async () => {
     const snapshot = await cachedModel()
     const path = join(snapshot, 'onnx', 'model_q4.onnx')
@@ -105,7 +116,7 @@ describe('verify', () => {
     const path = await writeTree(join(folder, 'big-text'), { 'c.txt': Buffer.alloc(80_000_000) })
     const steps = verifyShelf(places, { kind: 'text', path: join(path, 'c.txt') }, still)
     const { events } = await drained(steps)
-    expect(events.at(-1)).toMatchObject({ total: 80_000_000, unit: 'bytes' })
+    expect(events.at(-1)).toEqual({ phase: 'hashing', done: 80_000_000, total: 80_000_000, unit: 'bytes' })
     const controller = new AbortController()
     const cancelled = verifyShelf(places, { kind: 'text', path: join(path, 'c.txt') }, controller.signal)
     await cancelled.next()

@@ -6,7 +6,7 @@ import { cachedSource } from '#core/hub/cache.ts'
 import { filesOf, splitName } from '#core/texts/files.ts'
 import { graphFiles } from './graph-files.ts'
 import { locateModel, locateText } from './locate.ts'
-import { findModel, modelsIn, type ModelFolder } from './models.ts'
+import { findModel, folderOf, modelsIn, type ModelFolder } from './models.ts'
 import { recordedSource } from './source-record.ts'
 import { readSums, SUMS_FILE, type Sums } from './sums.ts'
 import { textFiles } from './text-files.ts'
@@ -29,7 +29,7 @@ export type ShelfEntry = {
   /** The folder's record of hashes; null where it has none. */
   readonly sums: Sums | null
   readonly source: Source | null
-  /** Of a model, what its files are of. */
+  /** Of a model, what its files are of; null of one that lost its graph. */
   readonly model: ModelFolder | null
 }
 
@@ -49,9 +49,15 @@ export async function shelfEntry(places: Places, { kind, path }: Shelved): Promi
 }
 
 async function modelOnShelf(places: Places, path: string): Promise<ShelfEntry> {
-  const model = await findModel(path)
-  const { folder, source } = model
+  const { folder, graph: named } = folderOf(path)
   const sums = await readSums(folder)
+  const { models, lacks } = await modelsIn(folder, named)
+  const present = named === null ? models : models.filter(({ onnxPath }) => basename(onnxPath) === named)
+  const place = path === 'demo' ? 'embedded' : await placeOf(places, 'model', folder)
+  // What lost files is still there to be verified and removed; an import without any graph is what its record says.
+  if (present.length === 0 && sums) return { name: basename(folder), place, folder, files: [...sums.keys()].sort(), sums, source: await recordedSource(folder), model: null }
+  const model = present.length === 1 && present[0] && lacks !== null ? present[0] : await findModel(path)
+  const { source } = model
   const graph = namesWithin(folder, await graphFiles(model))
   const others = namesWithin(folder, await otherGraphFiles(model))
   const ownGraph = namesWithin(folder, [model.onnxPath])[0] ?? ''
@@ -59,7 +65,6 @@ async function modelOnShelf(places: Places, path: string): Promise<ShelfEntry> {
   const beside = (await readdir(folder)).filter((name) => BESIDE.test(name))
   const recorded = sums ? [...sums.keys()].filter(isOwn) : []
   const files = [...new Set([...graph, ...recorded, ...beside])].sort()
-  const place = path === 'demo' ? 'embedded' : await placeOf(places, 'model', folder)
   return { name: basename(source && place === 'hub' ? source.repo : folder), place, folder, files, sums, source, model }
 }
 

@@ -6,7 +6,7 @@ import { LabError } from '#core/contract/errors.ts'
 const TELL_MS = 100
 
 /**
- * Does `work` and tells how far it is until it ends. Work is over, and has put away what it began, once this generator has ended, whether it was
+ * Does `work` and tells how far it is until it ends, and once then. Work is over, and has put away what it began, once this generator has ended, whether it was
  * followed to the end, left, or aborted.
  */
 export async function* underWay<T>(work: (signal: AbortSignal) => Promise<T>, progress: () => Progress, signal: AbortSignal): AsyncGenerator<Progress, T, void> {
@@ -20,7 +20,10 @@ export async function* underWay<T>(work: (signal: AbortSignal) => Promise<T>, pr
   try {
     for (;;) {
       yield progress()
-      if (await Promise.race([ended, setTimeout(TELL_MS, false, { ref: false })])) return await running
+      if (!(await Promise.race([ended, setTimeout(TELL_MS, false, { ref: false })]))) continue
+      const result = await running
+      yield progress()
+      return result
     }
   } finally {
     left.abort(new LabError('CANCELLED', 'cancelled'))
