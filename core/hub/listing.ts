@@ -1,15 +1,8 @@
 import { z } from 'zod'
+import { foldedName, nameFault } from '#core/bytes/file-name.ts'
 
 /** A file as a hub lists it: `sha256` where git keeps a pointer only, `gitSha1` then is that of the pointer. */
 export type ListedFile = { readonly path: string; readonly bytes: number; readonly sha256: string | null; readonly gitSha1: string }
-
-/** The longest path that is taken; systems end at 4,096 bytes, with the cache's own folders before it. */
-const MAX_PATH_BYTES = 1_000
-/** What a name of one level may have on every common file system. */
-const MAX_NAME_BYTES = 255
-/** Windows opens devices under these names, whatever follows the first dot. */
-const DEVICE = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\.|$)/i
-const UNPORTABLE = /[\x00-\x1f\x7f<>:"|?*]|[. ]$/
 
 const size = z.number().refine((value) => Number.isSafeInteger(value) && value >= 0)
 const entry = z.object({
@@ -37,11 +30,11 @@ export function readListing(document: unknown): ListedFile[] | null {
  */
 export function storable(files: readonly ListedFile[]): ListedFile[] {
   const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : 1))
-  const folders = new Set(sorted.flatMap(({ path }) => foldersOf(folded(path))))
+  const folders = new Set(sorted.flatMap(({ path }) => foldersOf(foldedName(path))))
   const seen = new Set<string>()
   return sorted.filter(({ path }) => {
-    const name = folded(path)
-    if (!portable(path) || folders.has(name) || seen.has(name)) return false
+    const name = foldedName(path)
+    if (nameFault(path) !== null || folders.has(name) || seen.has(name)) return false
     seen.add(name)
     return true
   })
@@ -50,16 +43,6 @@ export function storable(files: readonly ListedFile[]): ListedFile[] {
 /** Whether a name could mean a place outside the folder it is put into. */
 function escapes(path: string): boolean {
   return /[\\\0]/.test(path) || path.split('/').some((part) => part === '' || part === '.' || part === '..')
-}
-
-function portable(path: string): boolean {
-  // Half of a surrogate pair is no name that a file system gives back as it took it.
-  if (/\p{Cs}/u.test(path) || Buffer.byteLength(path) > MAX_PATH_BYTES) return false
-  return path.split('/').every((part) => !UNPORTABLE.test(part) && !DEVICE.test(part) && Buffer.byteLength(part) <= MAX_NAME_BYTES)
-}
-
-function folded(path: string): string {
-  return path.normalize('NFC').toLowerCase()
 }
 
 function foldersOf(path: string): string[] {
