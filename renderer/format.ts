@@ -7,3 +7,10 @@ export function moment(iso: string): string {
 export function lastPart(path: string): string {
   return path.split(/[\\/]/).filter((part) => part !== '').at(-1) ?? path
 }
+
+/** A day in the person's own time: 24 Nov, of another year Nov 2025. */
+export function day(iso: string): string {
+  const date = new Date(iso)
+  const thisYear = date.getFullYear() === new Date().getFullYear()
+  return date.toLocaleDateString('en-GB', thisYear ? { day: 'numeric', month: 'short' } : { month: 'short', year: 'numeric' })
+}

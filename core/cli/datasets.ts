@@ -9,7 +9,7 @@ import { harmless, programName } from './format.ts'
 import { addDownloads, addSearch } from './hub-commands.ts'
 import { unlessOnHub } from './models.ts'
 import { inspectRepo, showRepo } from './repo-view.ts'
-import { oneOf } from './run-flags.ts'
+import { COLUMN, oneOf } from './run-flags.ts'
 import { action, type Session } from './session.ts'
 import { addShelfCommands } from './shelf-commands.ts'
 import { addGroup } from './shelf-group.ts'
@@ -81,7 +81,7 @@ function addShow(group: Command): void {
     .argument('<name>', 'a text of the list, a path, or organisation/name on the hub')
     .option('--model <name>', 'count its tokens under this model')
     .option('--join <rule>', JOIN, 'file')
-    .option('--column <name>', 'of a table, the column that holds the text (default: its only or first one)')
+    .option(...COLUMN)
     .option('--remote', 'ask the hub, though it is here')
     .option('--revision <name>', 'of a repository: a branch, a tag or a commit (default: main)')
     .addHelpText('after', `\nExamples:\n  kvlab datasets show demo --model demo\n  kvlab datasets show ${DATASETS.example}\n  kvlab datasets show my.jsonl --column story --join documents --model demo`)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { hubToken } from './api.ts'
 import type { LabErrorJson } from './errors.ts'
 import { call, stream } from './rpc.ts'
 
@@ -6,6 +7,8 @@ import { call, stream } from './rpc.ts'
 export type ShellInfo = { platform: string; versions: { [name: string]: string } }
 /** The engine process: `reason` says why it is not `ready`, null where nothing went wrong yet. `failed` is left by `engine.retry` alone. */
 export type EngineState = { state: 'starting' | 'ready' | 'restarting' | 'failed'; reason: LabErrorJson | null }
+/** A hub's token that a person gave. `kept`: it lies in the system's key store and is there at the next start; `available`: whether this system has one. */
+export type TokenState = { kept: boolean; available: boolean }
 
 /** Most characters of a file that a page saves: a report of thousands of methods stays far below, and it is held in memory three times on its way. */
 export const MAX_SAVED_CHARACTERS = 64 * 2 ** 20
@@ -34,6 +37,9 @@ export const shellApi = {
   'dialog.save': call<string | null>()(saved),
   /** Show a file in the system's file manager. */
   'path.reveal': call<void>()(z.object({ path }).strict()),
+  'token.state': call<TokenState>()(none),
+  /** Gives the engine a hub's token, now and at each of its starts, and keeps it in the system's key store where there is one; null takes it away. */
+  'token.keep': call<TokenState>()(z.object({ token: hubToken.nullable() }).strict()),
   /** The state now and at each change, until the watcher leaves; of states that pass quickly only the last. */
   'engine.state': stream<EngineState, void>()(none),
   /** Start the engine again after it was given up. */

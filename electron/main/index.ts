@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { BrowserWindow, Menu, MessageChannelMain, Notification, app, dialog, ipcMain, nativeTheme, powerSaveBlocker, protocol, screen, session, shell, utilityProcess } from 'electron'
+import { BrowserWindow, Menu, MessageChannelMain, Notification, app, dialog, ipcMain, nativeTheme, powerSaveBlocker, protocol, safeStorage, screen, session, shell, utilityProcess } from 'electron'
 import { libraryHome } from '#core/host/home.ts'
 import { messagePort } from '#core/contract/ports.ts'
 import { serve } from '#core/contract/rpc.ts'
@@ -14,6 +14,7 @@ import { createPages } from './pages.ts'
 import { confine, limitPermissions, openLink } from './policy.ts'
 import { SCHEMES, servePage } from './protocol.ts'
 import { shellHandlers } from './shell.ts'
+import { keepToken } from './token.ts'
 import { readWindowState, saveWindowState, windowOptions } from './window.ts'
 
 const ENGINE_NAME = 'KV Lab engine'
@@ -50,6 +51,13 @@ function start(): void {
     },
     channel: () => new MessageChannelMain(),
     gone: () => gone,
+  })
+
+  const token = keepToken({
+    file: join(profile, 'token.bin'),
+    keys: safeStorage,
+    platform: process.platform,
+    authorize: async (given) => void (await engine.client.call('hub.authorize', { token: given })),
   })
 
   const notifications = new Set<Notification>()
@@ -89,6 +97,7 @@ function start(): void {
         saveDialog: (options) => over(window(), (parent) => dialog.showSaveDialog(parent, options), () => dialog.showSaveDialog(options)),
         shell,
         engine,
+        token,
       })
       void serve(shellApi, handlers, messagePort(port1))
       return port2
@@ -98,6 +107,7 @@ function start(): void {
   engine.onChange(() => {
     if (engine.state().state !== 'ready') return
     pages.engineStarted()
+    void token.engineStarted()
     void watchActivity(engine.client, display)
   })
 

@@ -5,6 +5,7 @@ import { fileError, replaceFile } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Handlers } from '#core/contract/rpc.ts'
 import type { EngineState, ShellApi, ShellInfo } from '#core/contract/shell.ts'
+import type { TokenStore } from './token.ts'
 
 /** The engine's state as it changes; `onChange` returns what ends the listening. */
 export type EngineStatus = { state(): EngineState; onChange(listener: () => void): () => void; retry(): void }
@@ -15,6 +16,7 @@ export type ShellParts = {
   saveDialog(options: SaveDialogOptions): Promise<SaveDialogReturnValue>
   shell: Pick<Shell, 'showItemInFolder'>
   engine: EngineStatus
+  token: Pick<TokenStore, 'state' | 'keep'>
 }
 
 /** What answers the shell's routes for one window. */
@@ -38,6 +40,8 @@ export function shellHandlers(parts: ShellParts): Handlers<ShellApi> {
       })
       parts.shell.showItemInFolder(path)
     },
+    'token.state': () => parts.token.state(),
+    'token.keep': ({ token }) => parts.token.keep(token),
     'engine.state': (_, signal) => states(parts.engine, signal),
     'engine.retry': async () => parts.engine.retry(),
   }

@@ -1,7 +1,7 @@
 import { shallowRef } from 'vue'
 
-/** A question that is asked before something cannot be taken back. */
-export type Question = { title: string; text: string; action: string; answer(yes: boolean): void }
+/** A question that is asked before something cannot be taken back; `lines` are what it is about, one by one. */
+export type Question = { title: string; text: string; lines?: readonly string[]; action: string; answer(yes: boolean): void }
 export const question = shallowRef<Question | null>(null)
 
 /** Ask, and wait for the answer. */

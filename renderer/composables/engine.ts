@@ -1,14 +1,16 @@
 import type { Progress } from '#core/contract/api.ts'
+import type { KnownDataset } from '#core/contract/hub.ts'
 import type { Settings, Defaults, ModelEntry, DataEntry, RunEntry } from '#core/contract/library.ts'
 import type { MethodCatalog } from '#core/contract/method.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
-import { engine } from '../client.ts'
+import { asLabError, engine } from '../client.ts'
 import { finish } from './ask.ts'
 
 /** Questions that several pages ask, each in one place. */
 export const ask = {
   catalog: async (): Promise<MethodCatalog> => (await engine()).call('method.list', {}),
   defaults: async (signal?: AbortSignal): Promise<Defaults> => (await engine(signal)).call('spec.defaults', {}),
+  known: async (): Promise<KnownDataset[]> => (await engine()).call('data.known', {}),
   settings: async (): Promise<Settings> => (await engine()).call('settings.read', {}),
   runs: async (signal?: AbortSignal): Promise<RunEntry[]> => (await engine(signal)).call('run.list', {}),
   models: (signal: AbortSignal): AsyncGenerator<Progress, ModelEntry[], void> => steps(signal, (client) => client.stream('model.list', {}, { signal })),
@@ -23,4 +25,17 @@ export async function startRun(spec: RunSpec, show: (progress: Progress) => void
 /** A stream of the engine that waits until there is one. */
 export async function* steps<E, R>(signal: AbortSignal, start: (client: Awaited<ReturnType<typeof engine>>) => AsyncGenerator<E, R, void>): AsyncGenerator<E, R, void> {
   return yield* start(await engine(signal))
+}
+
+/** Follow what the engine tells without end, for as long as the page lives; `show` is given null when the engine goes away. Throws what is not that. */
+export async function follow<E>(start: (client: Awaited<ReturnType<typeof engine>>) => AsyncGenerator<E, void, void>, show: (now: E | null) => void): Promise<never> {
+  for (;;) {
+    try {
+      for await (const now of start(await engine())) show(now)
+    } catch (thrown) {
+      show(null)
+      if (asLabError(thrown).code !== 'ENGINE_CRASHED') throw thrown
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
 }

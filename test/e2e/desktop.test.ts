@@ -35,7 +35,7 @@ const DESKTOP = (token: string): string => `{
       port2.onmessage = ({ data }) => {
         inside.asked.push(data)
         if (data.route === 'engine.state') watcher = data.id
-        else if (data.type === 'ask') port2.postMessage({ type: 'result', id: data.id, value: data.route === 'dialog.save' ? '/chosen/' + data.input.name : data.route === 'shell.info' ? { platform: 'linux', versions: { electron: '45.4.1' } } : null })
+        else if (data.type === 'ask') port2.postMessage({ type: 'result', id: data.id, value: data.route === 'dialog.save' ? '/chosen/' + data.input.name : data.route === 'shell.info' ? { platform: 'linux', versions: { electron: '45.4.1' } } : data.route.startsWith('token.') ? { kept: data.input.token !== undefined && data.input.token !== null, available: true } : null })
       }
       window.postMessage({ kind: 'shell' }, location.origin, [port1])
     },
@@ -99,6 +99,16 @@ describe.skipIf(NO_BROWSER !== null)(`the page in a desktop window${SKIPPED}`, {
     await expect.poll(async () => (await asked('engine.retry')).length).toBe(1)
     await hand()
     await page.getByText('engine ready').waitFor({ state: 'attached' })
+  })
+
+  it('gives a token to the program, which keeps it, and takes it away again', async () => {
+    await page.getByText("encrypted with the system's key store").waitFor()
+    await page.getByLabel(/Give one/).fill('hf_secret')
+    await page.getByRole('button', { name: 'Use it' }).click()
+    await page.getByRole('button', { name: 'Forget it' }).click()
+    await page.getByRole('button', { name: 'Forget it' }).waitFor({ state: 'detached' })
+    expect((await asked('token.keep')).map(({ input }) => input)).toEqual([{ token: 'hf_secret' }, { token: null }])
+    expect(await asked('hub.authorize')).toEqual([])
   })
 
   it('reads a dropped file where it lies', async () => {

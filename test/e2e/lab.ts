@@ -36,9 +36,10 @@ export class Lab {
     this.#browser = browser
   }
 
-  static async open(options: { home?: string } = {}): Promise<Lab> {
+  /** `env`: variables of its environment beside the test's own. */
+  static async open(options: { home?: string; env?: Record<string, string> } = {}): Promise<Lab> {
     const home = options.home ?? (await mkdtemp(join(tmpdir(), 'kvlab-e2e-')))
-    const host = spawn(process.execPath, [CLI, 'serve', '--json', '--port', '0', '--root', tmpdir()], { env: { ...process.env, KVLAB_HOME: home }, stdio: ['ignore', 'pipe', 'inherit'] })
+    const host = spawn(process.execPath, [CLI, 'serve', '--json', '--port', '0', '--root', tmpdir()], { env: { ...process.env, ...options.env, KVLAB_HOME: home }, stdio: ['ignore', 'pipe', 'inherit'] })
     const url = await new Promise<string>((resolve, reject) => {
       let text = ''
       host.stdout?.on('data', (chunk: Buffer) => {

@@ -43,6 +43,7 @@ export const Menu = { buildFromTemplate: (template) => template, setApplicationM
 export const ipcMain = new EventEmitter()
 export const screen = { getAllDisplays: () => [{ workArea: { x: 0, y: 0, width: 1920, height: 1080 } }] }
 export const nativeTheme = { shouldUseDarkColors: false }
+export const safeStorage = { isAsyncEncryptionAvailable: async () => true, getSelectedStorageBackend: () => 'gnome_libsecret', decryptStringAsync: async () => ({ result: '', shouldReEncrypt: false }), encryptStringAsync: async (text) => Buffer.from(text) }
 export const powerSaveBlocker = { start: () => 1, stop: () => true }
 export const dialog = {}
 export const shell = {}

@@ -17,6 +17,7 @@ let shown: string[] = []
 let state: EngineState = { state: 'ready', reason: null }
 let listeners: Set<() => void> = new Set()
 let retries = 0
+let token: string | null = null
 let client: Client<ShellApi>
 
 beforeEach(async () => {
@@ -27,6 +28,7 @@ beforeEach(async () => {
   state = { state: 'ready', reason: null }
   listeners = new Set()
   retries = 0
+  token = null
   const [ours, theirs] = portPair()
   const handlers = shellHandlers({
     info: { platform: 'linux', versions: { electron: '45.4.1' } },
@@ -46,6 +48,13 @@ beforeEach(async () => {
         return () => void listeners.delete(listener)
       },
       retry: () => void retries++,
+    },
+    token: {
+      state: async () => ({ kept: token !== null, available: true }),
+      keep: async (given) => {
+        token = given
+        return { kept: token !== null, available: true }
+      },
     },
   })
   void serve(shellApi, handlers, theirs)
@@ -135,6 +144,22 @@ describe('paths', () => {
     await expect(client.call('path.reveal', { path: join(folder, 'no-such') })).rejects.toEqual(fault('FILE_NOT_FOUND'))
     await expect(client.call('path.reveal', { path: 'relative' })).rejects.toEqual(fault('INVALID_INPUT'))
     expect(shown).toEqual([folder])
+  })
+})
+
+describe('the token of a hub', () => {
+  it('is kept and taken away, and never told', async () => {
+    expect(await client.call('token.keep', { token: 'hf_abc' })).toEqual({ kept: true, available: true })
+    expect(token).toBe('hf_abc')
+    expect(await client.call('token.state', {})).toEqual({ kept: true, available: true })
+    expect(await client.call('token.keep', { token: null })).toEqual({ kept: false, available: true })
+  })
+
+  it.each(['', 'two words', 'line\nbreak', 'ümlaut', 'x'.repeat(1001)])('is none, and not repeated in the error: %j', async (given) => {
+    const error: unknown = await client.call('token.keep', { token: given }).catch((thrown: unknown) => thrown)
+    expect(error).toEqual(fault('INVALID_INPUT'))
+    if (given !== '') expect(JSON.stringify(error)).not.toContain(given)
+    expect(token).toBeNull()
   })
 })
 
