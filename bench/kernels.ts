@@ -41,6 +41,7 @@ export function benchKernels(): void {
 
 function pairs(): Pair[] {
   const groups = [[4, 64], [8, 64], [4, 32], [6, 64], [3, 32], [2, 32]].flatMap(([bits = 4, groupSize = 64]) => [false, true].map((asym) => groupPair(bits, groupSize, asym)))
+  const channels = [2, 4, 8].flatMap((bits) => [false, true].map((asym) => channelPair(bits, 32, asym)))
   const formats: BlockFormat[] = [{ bits: 8, affine: false }, { bits: 4, affine: false }, { bits: 4, affine: true }, { bits: 5, affine: false }, { bits: 5, affine: true }]
   const floats = (['F16', 'BF16', 'F8_E4M3', 'F8_E5M2'] as const).map((format): Pair => {
     const codes = format.startsWith('F8') ? new Uint8Array(layerValues(SHAPE)) : new Uint16Array(layerValues(SHAPE))
@@ -53,7 +54,7 @@ function pairs(): Pair[] {
   ]
   const levels = (['iq4_nl', 'mxfp4', 'nvfp4', 'nvfp4:4over6'] as const).map(levelPair)
   const turbos = ([2, 3, 4] as const).flatMap((bits) => [false, true].map((corrected) => turboPair(bits, corrected)))
-  return [...groups, ...formats.map(blockPair), ...levels, normalFloatPair(64), ...turbos, ...floats, ...single]
+  return [...groups, ...channels, ...formats.map(blockPair), ...levels, normalFloatPair(64), ...turbos, ...floats, ...single]
 }
 
 function groupPair(bits: number, groupSize: number, asym: boolean): Pair {
@@ -63,8 +64,21 @@ function groupPair(bits: number, groupSize: number, asym: boolean): Pair {
   const zeros = asym ? new Uint16Array(length / groupSize) : null
   return {
     name: `int${bits}:g${groupSize}${asym ? ':asym' : ''}`,
-    encode: (to, values) => to.quantizeGroups(values, groupSize, bits, codes, scales, zeros),
+    encode: (to, values) => to.quantizeGroups(values, groupSize, bits, 1, codes, scales, zeros),
     decode: (from, out) => void from.dequantizeGroups(codes, scales, zeros, groupSize, bits, out),
+  }
+}
+
+function channelPair(bits: number, groupSize: number, asym: boolean): Pair {
+  const { kvHeads, tokens, headDim } = SHAPE
+  const runs = { tokens, headDim, groupSize }
+  const codes = new Uint8Array((layerValues(SHAPE) * bits) / 8)
+  const scales = new Uint16Array(kvHeads * Math.ceil(tokens / groupSize) * headDim)
+  const zeros = asym ? new Uint16Array(scales.length) : null
+  return {
+    name: `int${bits}:g${groupSize}${asym ? ':asym' : ''}:axis-channel`,
+    encode: (to, values) => to.quantizeChannels(values, runs, bits, 1, codes, scales, zeros),
+    decode: (from, out) => void from.dequantizeChannels(codes, scales, zeros, runs, bits, out),
   }
 }
 

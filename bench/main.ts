@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { benchAgainst } from './against.ts'
+import { benchCacheCodecs } from './cache-codecs.ts'
 import { benchCodecs } from './codecs.ts'
 import { benchKernels } from './kernels.ts'
 import { benchStart } from './start.ts'
@@ -9,7 +10,8 @@ import { benchPage } from './page.ts'
 import { benchSweep } from './sweep.ts'
 
 /**
- * `npm run bench [-- start|kernels|codecs|page|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours.
+ * `npm run bench [-- start|kernels|codecs|page|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours;
+ * `npm run bench -- --cache FILE`: every codec on a cache that `kvlab extract` wrote.
  * Figures are of this machine at this moment: compare ratios within one run. The larger model is measured where its folder stands beside the checkout.
  */
 const LARGE_MODEL = '../shared/models/SmolLM2-135M-Instruct'
@@ -19,12 +21,13 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     against: { type: 'string' },
+    cache: { type: 'string' },
     windows: { type: 'string', default: '4' },
     peers: { type: 'string', default: 'node_modules/.cache/kvlab-peers' },
     out: { type: 'string', default: 'bench/results' },
   },
 })
-const runs = (name: string): boolean => (positionals.length === 0 ? values.against === undefined : positionals.includes(name))
+const runs = (name: string): boolean => (positionals.length === 0 ? values.against === undefined && values.cache === undefined : positionals.includes(name))
 
 if (runs('start')) await benchStart()
 if (runs('kernels')) {
@@ -38,4 +41,5 @@ if (runs('sweep')) {
   if (existsSync(LARGE_MODEL)) await benchSweep({ model: LARGE_MODEL, data: existsSync(LARGE_TEXT) ? LARGE_TEXT : 'demo', contextLength: 512, prefixLength: 256, windows: 4 })
   else console.log(`sweep of the larger model left out: ${LARGE_MODEL} is not there`)
 }
+if (values.cache !== undefined) await benchCacheCodecs(values.cache)
 if (values.against !== undefined) await benchAgainst({ against: values.against, windows: Number(values.windows), peers: values.peers, out: values.out })

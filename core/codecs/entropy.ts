@@ -17,7 +17,7 @@ const third = new Uint32Array(BYTE_VALUES)
 const fourth = new Uint32Array(BYTE_VALUES)
 
 /** How often each byte value comes; valid until the next call. */
-function histogram(bytes: Uint8Array): Uint32Array {
+export function histogram(bytes: Uint8Array): Uint32Array {
   for (const table of [counts, second, third, fourth]) table.fill(0)
   const whole = bytes.length - (bytes.length % 4)
   for (let i = 0; i < whole; i += 4) {

@@ -1,6 +1,6 @@
 import { compressSync, uncompressSync } from 'lz4-napi'
 import { LabError } from '#core/contract/errors.ts'
-import { defineCodec } from './codec.ts'
+import { checkLength, defineCodec, malformed } from './codec.ts'
 
 /** lz4-napi writes and wants the raw length in front of a block, as a little-endian 32-bit number. */
 const PREFIX_BYTES = 4
@@ -30,15 +30,13 @@ export const lz4 = defineCodec({
     return new Uint8Array(coded.buffer, coded.byteOffset + PREFIX_BYTES, coded.length - PREFIX_BYTES)
   },
   decode(coded, rawBytes) {
-    if (!Number.isSafeInteger(rawBytes) || rawBytes < 0 || rawBytes > Math.min(MAX_RAW_BYTES, MAX_RATIO * coded.length)) {
-      throw malformed('LengthTooLarge', `${coded.length} bytes cannot hold the ${rawBytes} that are due`)
-    }
+    checkLength('lz4', coded, rawBytes, Math.min(MAX_RAW_BYTES, MAX_RATIO * coded.length))
     const size = PREFIX_BYTES + coded.length
     if (joined.length < size) joined = new Uint8Array(size)
     new DataView(joined.buffer).setUint32(0, rawBytes, true)
     joined.set(coded, PREFIX_BYTES)
     const bytes = uncompress(joined.subarray(0, size))
-    if (bytes.length !== rawBytes) throw malformed('WrongLength', `it holds ${bytes.length} bytes where ${rawBytes} are due`)
+    if (bytes.length !== rawBytes) throw malformed('lz4', 'WrongLength', `it holds ${bytes.length} bytes where ${rawBytes} are due`)
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
   },
 })
@@ -47,10 +45,6 @@ function uncompress(prefixed: Uint8Array): Uint8Array {
   try {
     return uncompressSync(prefixed)
   } catch (error) {
-    throw malformed('InvalidBlock', error instanceof Error ? error.message : String(error))
+    throw malformed('lz4', 'InvalidBlock', error instanceof Error ? error.message : String(error))
   }
-}
-
-function malformed(reason: string, text: string): LabError {
-  return new LabError('MALFORMED_FILE', `not a sound LZ4 block: ${text}; get or write the file again`, { format: 'lz4', reason, at: 0 })
 }

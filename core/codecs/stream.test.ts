@@ -3,12 +3,15 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { xxh64 } from '#core/bytes/xxh64.ts'
 import { LabError } from '#core/contract/errors.ts'
-import { codecs } from './index.ts'
+import type { StreamLayout } from './codec.ts'
+import { codecsOf } from './index.ts'
 import { decodeStream, encodeStream, type StreamRecord } from './stream.ts'
 
 const raw = new Uint8Array(readFileSync(new URL('../../test/golden/lz4/outlier-channels.raw', import.meta.url)))
 const noise = new Uint8Array(readFileSync(new URL('../../test/golden/lz4/random.raw', import.meta.url)))
 const LZ4 = { id: 'lz4', params: {} }
+const AUTO = { id: 'auto', params: {} }
+const specs = [...codecsOf(AUTO).map(({ codec, params }) => ({ id: codec.id, params })), AUTO]
 
 const codeOf = (work: () => unknown): string | null => {
   try {
@@ -34,14 +37,37 @@ describe('encodeStream', () => {
 
   it('is undone by decodeStream for every codec', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...codecs), fc.uint8Array({ maxLength: 60 }), fc.integer({ min: 1, max: 50 }), ({ id }, part, times) => {
+      fc.property(fc.constantFrom(...specs), fc.uint8Array({ maxLength: 60 }), fc.integer({ min: 1, max: 50 }), fc.nat(70), (spec, part, times, row) => {
         const bytes = Uint8Array.from({ length: part.length * times }, (_, i) => part[i % part.length]!)
-        const { record, stored } = encodeStream(bytes, { id, params: {} })
+        const { record, stored } = encodeStream(bytes, spec, { element: 2, row })
         expect(decodeStream(record, stored)).toEqual(bytes)
         expect(stored.length).toBeLessThanOrEqual(bytes.length)
       }),
       { numRuns: 200 },
     )
+  })
+})
+
+describe('auto', () => {
+  const layout: StreamLayout = { element: 2, row: 64 }
+
+  it('is the smallest of all codecs that this Node.js has, under its own name', () => {
+    const halves = Uint8Array.from({ length: 20_000 }, (_, i) => (i % 2 === 0 ? noise[(i >>> 1) % noise.length] ?? 0 : 0x30 + ((i * i) % 7)))
+    for (const bytes of [raw, noise, halves, new Uint8Array(0), raw.subarray(0, 40)]) {
+      const { record, stored } = encodeStream(bytes, AUTO, layout)
+      const alone = specs.filter(({ id }) => id !== 'auto').map((spec) => encodeStream(bytes, spec, layout))
+      expect(stored.length).toBe(Math.min(...alone.map((other) => other.stored.length)))
+      expect(record).toEqual(alone.find((other) => other.stored.length === stored.length)?.record)
+      expect(encodeStream(bytes, AUTO, layout)).toEqual({ record, stored })
+      expect(decodeStream(record, stored)).toEqual(bytes)
+    }
+    expect(encodeStream(noise, AUTO, layout).record.codec).toBe('raw')
+    expect(encodeStream(halves, AUTO, layout).record.codec).toMatch(/^planes-/)
+  })
+
+  it('is no codec of a stream', () => {
+    const { record, stored } = encodeStream(raw, LZ4)
+    expect(codeOf(() => decodeStream({ ...record, codec: 'auto' }, stored))).toBe('UNKNOWN_METHOD')
   })
 })
 

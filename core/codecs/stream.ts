@@ -1,7 +1,8 @@
 import { xxh64 } from '#core/bytes/xxh64.ts'
 import type { CodecSpec } from '#core/contract/method.ts'
 import { LabError } from '#core/contract/errors.ts'
-import { codecById } from './index.ts'
+import type { StreamLayout } from './codec.ts'
+import { codecById, codecsOf } from './index.ts'
 import { raw as rawCodec } from './raw.ts'
 
 /**
@@ -10,12 +11,19 @@ import { raw as rawCodec } from './raw.ts'
  */
 export type StreamRecord = { readonly rawBytes: number; readonly codec: string; readonly xxh64: string; readonly storedXxh64?: string }
 
-/** Codes one stream; it is stored raw, and `stored` is `raw` itself, where the coded form is not smaller. Errors: those of the codec. */
-export function encodeStream(raw: Uint8Array, codec: CodecSpec): { record: StreamRecord; stored: Uint8Array } {
+/**
+ * Codes one stream; it is stored raw, and `stored` is `raw` itself, where no coded form is smaller. Of equal forms the codec that is listed first is taken.
+ * `layout` is for codecs that look at it. Errors: those of the codec.
+ */
+export function encodeStream(raw: Uint8Array, spec: CodecSpec, layout?: StreamLayout): { record: StreamRecord; stored: Uint8Array } {
   const facts = { rawBytes: raw.length, xxh64: xxh64(raw) }
-  const coded = codecById(codec.id).encode(raw, codec.params)
-  if (coded.length >= raw.length) return { record: { ...facts, codec: rawCodec.id }, stored: raw }
-  return { record: { ...facts, codec: codec.id, storedXxh64: xxh64(coded) }, stored: coded }
+  let used = rawCodec.id
+  let stored = raw
+  for (const { codec, params } of codecsOf(spec)) {
+    const coded = codec.encode(raw, params, layout)
+    if (coded.length < stored.length) [used, stored] = [codec.id, coded]
+  }
+  return { record: { ...facts, codec: used, ...(used === rawCodec.id ? {} : { storedXxh64: xxh64(stored) }) }, stored }
 }
 
 /**

@@ -13,6 +13,8 @@ const KEEP_COUNTS: readonly IntParam[] = [
   { kind: 'int', label: 'Last tokens kept', option: 'recent', default: 32, min: 0, max: MAX_KEPT_TOKENS },
 ]
 const LAYERS = 'layers'
+const TOKEN_AXIS = 'axis-token'
+const CHANNEL_AXIS = 'axis-channel'
 
 /** The codec that is meant where none is named. */
 export const NO_CODEC = 'raw'
@@ -77,7 +79,7 @@ function readSide(side: Token, catalog: MethodCatalog): SideSpec {
   const params = new Map<string, number | boolean>()
   const transforms = new Map<string, TransformSpec>()
   for (const option of options) {
-    if (isTokenAxis(option, quantizer)) continue
+    if (isTokenAxis(option, quantizer, options)) continue
     const own = Object.entries(quantizer.params).find(([, def]) => isOption(option.text, def))
     const transform = catalog.transforms.find((info) => isNamed(option.text, info))
     if (own ? params.has(own[0]) : transform && transforms.has(transform.id)) throw invalid(`"${option.text}" repeats an option`, withSeparator(option))
@@ -97,13 +99,14 @@ export function defaultsOf({ params }: { readonly params: ParamDefs }): AnyParam
   return Object.fromEntries(Object.entries(params).map(([name, def]) => [name, def.kind === 'int' ? def.default : false]))
 }
 
-/** Groups run along the channels of one token; `axis-token` may say so, and is not part of the canonical form. */
-function isTokenAxis(option: Token, { id, params }: QuantizerInfo): boolean {
+/** Groups run along the channels of one token unless `axis-channel` says otherwise; `axis-token` may say so, and is not part of the canonical form. */
+function isTokenAxis(option: Token, { id, params }: QuantizerInfo, options: readonly Token[]): boolean {
   if (!('groupSize' in params)) return false
-  if (option.text === 'axis-channel') {
-    throw invalid(`${id} scales groups within each token; this version has no scales per channel over tokens (axis-channel)`, withSeparator(option))
-  }
-  return option.text === 'axis-token'
+  const channels = Object.values(params).some((def) => def.option === CHANNEL_AXIS)
+  if (option.text === CHANNEL_AXIS && !channels) throw invalid(`${id} scales groups within each token and has no scales per channel over tokens (${CHANNEL_AXIS})`, withSeparator(option))
+  if (option.text !== TOKEN_AXIS) return false
+  if (options.some(({ text }) => text === CHANNEL_AXIS)) throw invalid(`${TOKEN_AXIS} contradicts ${CHANNEL_AXIS}`, withSeparator(option))
+  return true
 }
 
 function unknownOption(option: Token, quantizer: QuantizerInfo, catalog: MethodCatalog): Fault {

@@ -6,9 +6,10 @@ import { parseMethod, printMethod, type Method, type MethodCatalog, type ParamDe
 const group = { kind: 'int', label: 'Group', option: 'g', default: 64, min: 16, max: 256, multipleOf: 8 } as const
 const asym = { kind: 'flag', label: 'Asymmetric', option: 'asym' } as const
 const about = { label: 'a label', source: 'a source' }
-const quantizers = [
+const quantizers: { id: string; lossy: boolean; params: ParamDefs }[] = [
   { id: 'none', lossy: false, params: {} },
   ...['int2', 'int4', 'int8'].map((id) => ({ id, lossy: true, params: { groupSize: group, asym } })),
+  { id: 'channels', lossy: true, params: { groupSize: group, axisChannel: { kind: 'flag', label: 'By channel', option: 'axis-channel' }, clip: { kind: 'int', label: 'Clip', option: 'clip', default: 100, min: 50, max: 100, unwritten: true } } },
   { id: 'q8_0', lossy: true, params: {} },
   { id: 'fp8-e4m3', lossy: true, params: {} },
 ]
@@ -69,6 +70,10 @@ describe('what a method string says', () => {
     ['int4:asym:g32', 'int4:g32:asym'],
     ['int4:sparse:hadamard', 'int4:g64:hadamard:sparse50'],
     ['int4:axis-token', 'int4:g64'],
+    ['channels:axis-token', 'channels:g64'],
+    ['channels:axis-channel:g32', 'channels:g32:axis-channel'],
+    ['channels:clip100', 'channels:g64'],
+    ['channels:clip96:hadamard', 'channels:g64:clip96:hadamard'],
     ['int4/int4:g64', 'int4:g64'],
     ['none/int4:g64', 'none/int4:g64'],
     ['q8_0+raw', 'q8_0'],
@@ -190,6 +195,12 @@ describe('what is refused, where, and the nearest valid spelling', () => {
     ['int4+lz4@sinks4', 'INVALID_METHOD', 4, 'int4:g64@sinks4+lz4'],
     ['int4@recent128/int8', 'INVALID_METHOD', 4, 'int4:g64/int8:g64@recent128'],
     ['int4:axis-channel', 'INVALID_METHOD', 4, 'int4:g64'],
+    ['channels:axis-token:axis-channel', 'INVALID_METHOD', 8, 'channels:g64:axis-channel'],
+    ['channels:axis-channel:axis-token', 'INVALID_METHOD', 21, 'channels:g64:axis-channel'],
+    ['channels:axis-chanel', 'UNKNOWN_METHOD', 9, 'channels:g64:axis-channel'],
+    ['channels:clip20', 'INVALID_METHOD', 13, 'channels:g64:clip50'],
+    ['channels:clip', 'UNKNOWN_METHOD', 8, 'channels:g64'],
+    ['q8_0:axis-channel', 'UNKNOWN_METHOD', 4, 'q8_0'],
     ['int4::asym', 'UNKNOWN_METHOD', 4, 'int4:g64:asym'],
     ['int4@', 'UNKNOWN_METHOD', 4, 'int4:g64'],
     ['int4+', 'UNKNOWN_METHOD', 4, 'int4:g64'],

@@ -1,7 +1,7 @@
 import { LabError } from './errors.ts'
 import { Fault, NO_CODEC, readMethodText, sortedLayers, suffixOf } from './method-reader.ts'
 
-/** A whole number written behind its option letter or id: `g64`. `defaultTo: 'headDim'` etc. are not allowed: defaults are plain. */
+/** A whole number written behind its option letter or id: `g64`. Defaults are plain numbers. */
 export type IntParam = {
   readonly kind: 'int'
   readonly label: string
@@ -10,6 +10,8 @@ export type IntParam = {
   readonly min: number
   readonly max: number
   readonly multipleOf?: number
+  /** Not written where it is the default, which changes nothing. */
+  readonly unwritten?: true
 }
 /** A word that is there or not: `asym`. */
 export type FlagParam = { readonly kind: 'flag'; readonly label: string; readonly option: string }
@@ -60,7 +62,7 @@ export function parseMethod(text: string, catalog: MethodCatalog): Method {
 }
 
 /**
- * The canonical string of a method: whole numbers always written, flags in declared order, transforms in the registry's; then sinks, recent and layers
+ * The canonical string of a method: whole numbers written, but for those that do nothing by default, flags in declared order, transforms in the registry's; then sinks, recent and layers
  * where there are any, and the codec unless raw. Equal sides are written once. `parseMethod` of it gives the method back.
  * Throws LabError UNKNOWN_METHOD for ids that the catalog does not hold.
  */
@@ -81,7 +83,7 @@ function printSide(side: SideSpec, catalog: MethodCatalog): string {
   const { params } = known(catalog.quantizers, side.quantizer, 'quantizer')
   const options = Object.entries(params).flatMap(([name, def]) => {
     const value = side.params[name]
-    if (def.kind === 'int') return [`${def.option}${Number(value ?? def.default)}`]
+    if (def.kind === 'int') return def.unwritten && (value ?? def.default) === def.default ? [] : [`${def.option}${Number(value ?? def.default)}`]
     return value === true ? [def.option] : []
   })
   for (const { id } of side.transforms) known(catalog.transforms, id, 'transform')

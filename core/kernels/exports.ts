@@ -9,8 +9,12 @@ export type Exports = {
   readonly sumsAt: Place
   readonly levelsAt: Place
   readonly boundsAt: Place
-  quantizeGroups(groups: number, groupSize: number, bits: number, asym: number): number
+  readonly ransCountsAt: Place
+  readonly ransStatesAt: Place
+  quantizeGroups(groups: number, groupSize: number, bits: number, asym: number, clip: number): number
   dequantizeGroups(groups: number, groupSize: number, bits: number, asym: number): number
+  quantizeChannels(rows: number, width: number, bits: number, asym: number, clip: number): number
+  dequantizeChannels(rows: number, width: number, bits: number, asym: number): number
   quantizeBlocks(blocks: number, bits: number, affine: number): number
   dequantizeBlocks(blocks: number, bits: number, affine: number): number
   readonly quantizeIq4nl: Converter
@@ -37,6 +41,11 @@ export type Exports = {
   largestLogit(count: number): number
   addExps(count: number, shift: number): void
   addComparison(count: number, shift: number, knownShift: number): void
+  prepareRansEncoder(): void
+  prepareRansDecoder(): void
+  /** How many coded bytes it wrote or took. */
+  readonly encodeRans: Converter
+  readonly decodeRans: Converter
 }
 /** An exported address or size. */
 type Place = { readonly value: number }

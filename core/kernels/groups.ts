@@ -16,15 +16,15 @@ const MAX_GROUP = 256
 const numbers = new Float32Array(MAX_GROUP)
 
 /** Kernels.quantizeGroups in TypeScript. */
-export function quantizeGroups(values: Float32Array, groupSize: number, bits: number, codes: Uint8Array, scales: Uint16Array, zeros: Uint16Array | null): void {
+export function quantizeGroups(values: Float32Array, groupSize: number, bits: number, clip: number, codes: Uint8Array, scales: Uint16Array, zeros: Uint16Array | null): void {
   refuseNonFinite(values)
   const codeBytes = (groupSize * bits) / 8
   const valueBits = bitsUnder(values)
   for (let group = 0; group < scales.length; group++) {
     const at = group * groupSize
     const to = group * codeBytes
-    if (zeros) quantizeAffine(values, valueBits, at, groupSize, bits, scales, zeros, group, codes, to)
-    else quantizeSymmetric(values, valueBits, at, groupSize, bits, scales, group, codes, to)
+    if (zeros) quantizeAffine(values, valueBits, at, groupSize, bits, clip, scales, zeros, group, codes, to)
+    else quantizeSymmetric(values, valueBits, at, groupSize, bits, clip, scales, group, codes, to)
   }
 }
 
@@ -53,15 +53,15 @@ function stage(values: Float32Array, at: number, length: number, z: number): voi
   }
 }
 
-/** As `stage`, for the rare groups where F16 rounded the scale or the zero point so far inwards that codes would leave least / s to most / s. */
+/** As `stage`, for the groups where `clip`, or F16 in rounding the scale or the zero point, went so far inwards that codes would leave least / s to most / s. */
 function stageClamped(values: Float32Array, at: number, length: number, z: number, least: number, most: number): void {
   for (let i = 0; i < length; i++) numbers[i] = Math.min(most, Math.max(least, Math.fround(values[at + i]! - z)))
 }
 
-function quantizeSymmetric(values: Float32Array, valueBits: Int32Array, at: number, length: number, bits: number, scales: Uint16Array, group: number, codes: Uint8Array, to: number): void {
+function quantizeSymmetric(values: Float32Array, valueBits: Int32Array, at: number, length: number, bits: number, clip: number, scales: Uint16Array, group: number, codes: Uint8Array, to: number): void {
   const top = (1 << (bits - 1)) - 1
   const absMax = largestMagnitude(valueBits, at, length)
-  const scale = finiteF16(absMax / top, 'scale')
+  const scale = finiteF16(Math.fround(absMax * clip) / top, 'scale')
   scales[group] = scale
   const s = f16ToF32(scale)
   const inverse = scale === 0 ? 0 : 1 / s
@@ -72,13 +72,13 @@ function quantizeSymmetric(values: Float32Array, valueBits: Int32Array, at: numb
   }
 }
 
-function quantizeAffine(values: Float32Array, valueBits: Int32Array, at: number, length: number, bits: number, scales: Uint16Array, zeros: Uint16Array, group: number, codes: Uint8Array, to: number): void {
+function quantizeAffine(values: Float32Array, valueBits: Int32Array, at: number, length: number, bits: number, clip: number, scales: Uint16Array, zeros: Uint16Array, group: number, codes: Uint8Array, to: number): void {
   const top = (1 << bits) - 1
   findRange(values, valueBits, at, length)
   const low = found[0]!
   const high = found[1]!
-  const zero = finiteF16(low, 'zero point')
-  const scale = finiteF16(Math.fround(high - low) / top, 'scale')
+  const zero = finiteF16(Math.fround(low * clip), 'zero point')
+  const scale = finiteF16(Math.fround(Math.fround(high * clip) - Math.fround(low * clip)) / top, 'scale')
   zeros[group] = zero
   scales[group] = scale
   const z = f16ToF32(zero)

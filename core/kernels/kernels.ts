@@ -18,12 +18,19 @@ export type Kernels = {
    * Integers of 2 to 8 bits by group of `groupSize` values, a multiple of 8 from 16 to 256.
    * Without `zeros`: s = f16(absmax / top), q = rne(x / s) clamped to ±top, top = 2^(bits-1) - 1, stored as q + top.
    * With `zeros`: z = f16(min), s = f16((max - min) / top), q = rne((x - z) / s) clamped to 0..top, top = 2^bits - 1.
-   * s = 0 gives q = 0. Every operation is rounded to F32. `codes` is a little-endian bit string, groupSize * bits / 8 bytes a group.
+   * absmax, min and max are first multiplied by `clip`, an F32 up to 1. s = 0 gives q = 0. Every operation is rounded to F32. `codes` is a little-endian bit string, groupSize * bits / 8 bytes a group.
    * Throws LabError OUT_OF_RANGE where F16 cannot hold a scale or zero point.
    */
-  quantizeGroups(values: Float32Array, groupSize: number, bits: number, codes: Uint8Array, scales: Uint16Array, zeros: Uint16Array | null): void
+  quantizeGroups(values: Float32Array, groupSize: number, bits: number, clip: number, codes: Uint8Array, scales: Uint16Array, zeros: Uint16Array | null): void
   /** x' = q s, or q s + z, rounded once. Returns whether every value is finite. */
   dequantizeGroups(codes: Uint8Array, scales: Uint16Array, zeros: Uint16Array | null, groupSize: number, bits: number, out: Float32Array): boolean
+  /**
+   * The same integers with a scale for each channel of each run of tokens of a head: `scales` and `zeros` are [heads, groups of a head, headDim]. `codes` are
+   * headDim * bits / 8 bytes for each token of each head.
+   */
+  quantizeChannels(values: Float32Array, runs: TokenRuns, bits: number, clip: number, codes: Uint8Array, scales: Uint16Array, zeros: Uint16Array | null): void
+  /** x' = q s, or q s + z, rounded once. Returns whether every value is finite. */
+  dequantizeChannels(codes: Uint8Array, scales: Uint16Array, zeros: Uint16Array | null, runs: TokenRuns, bits: number, out: Float32Array): boolean
   /**
    * Blocks of 32 values, byte for byte as ggml, whose scales are quantised with in F32 and stored in F16.
    * 8 bits: d = absmax / 127, q = x / d, halves away from zero; F16 d, 32 signed bytes.
@@ -79,7 +86,19 @@ export type Kernels = {
   sumExps(row: Float32Array, shift: number): number
   /** As sumExps, of two rows of one length, each with its own largest value as its shift. */
   compareRows(row: Float32Array, shift: number, known: Float32Array, knownShift: number): RowSums
+  /**
+   * Static rANS (Duda, arXiv:1311.2540) of bytes in equal parts, each with a table: 256 `frequencies` a part that add up to 4096, above 0 for each
+   * byte that is there and below 4096. Symbol i of a part is state i % 4's, four states of 32 bits, 16-bit words. Encoding goes from the last symbol to
+   * the first: where x >> 20 >= f the low word of x is written and x >>= 16; then x = (x / f) * 4096 + begin + x % f. Words go, little-endian, to the end of
+   * `room`; returns where they begin, -1 where there is no room. States begin at 2^16; `states` receives the last ones.
+   */
+  encodeRans(raw: Uint8Array, frequencies: Uint16Array, states: Uint32Array, room: Uint8Array): number
+  /** The way back from these `states`, which it overwrites, to parts of `out`. Returns whether `coded` was just enough and the states are back at 2^16. */
+  decodeRans(coded: Uint8Array, frequencies: Uint16Array, states: Uint32Array, out: Uint8Array): boolean
 }
+
+/** Values [heads, tokens, headDim], of each head in groups of `groupSize` tokens, up to 256, the last one shorter. headDim is a multiple of 8. */
+export type TokenRuns = { readonly tokens: number; readonly headDim: number; readonly groupSize: number }
 
 /** Σ e^(z - shift) and Σ e^(known - knownShift) (known - z). */
 export type RowSums = { readonly sum: number; readonly cross: number }

@@ -1,5 +1,6 @@
 import { base64 } from './assembly/index.ts?assembly'
 import { BLOCK, blockBytes } from './blocks.ts'
+import { channelKernels } from './channel-tiles.ts'
 import { totalsOf } from './errors.ts'
 import type { Converter, Exports } from './exports.ts'
 import type { BlockFormat, FloatCodes, Kernels, LevelBlock, LevelFormat, SmallFloat } from './kernels.ts'
@@ -8,6 +9,7 @@ import { addComparison, addExps, laneTotal, rowSums } from './logits.ts'
 import { NF4_BOUNDS, NF4_LEVELS } from './normal-float.ts'
 import { TURBO_BOUNDS, TURBO_LEVELS } from './turbo.ts'
 import { typescriptKernels } from './typescript.ts'
+import { ransKernels } from './webassembly-rans.ts'
 
 /**
  * The kernels in WebAssembly SIMD; null where it is not to be had. Arrays go through a fixed memory tile by tile. A kernel only tells whether it
@@ -66,14 +68,17 @@ export function webAssemblyKernels(): Kernels | null {
 
   return {
     implementation: 'WebAssembly SIMD',
+    ...ransKernels(wasm),
 
-    quantizeGroups(values, groupSize, bits, codes, scales, zeros) {
+    ...channelKernels(wasm),
+
+    quantizeGroups(values, groupSize, bits, clip, codes, scales, zeros) {
       const codeBytes = (groupSize * bits) / 8
       const most = Math.floor(tile / groupSize)
       for (let from = 0; from < scales.length; from += most) {
         const to = Math.min(from + most, scales.length)
         tileValues.set(values.subarray(from * groupSize, to * groupSize))
-        if (wasm.quantizeGroups(to - from, groupSize, bits, zeros ? 1 : 0) === 0) return typescriptKernels.quantizeGroups(values, groupSize, bits, codes, scales, zeros)
+        if (wasm.quantizeGroups(to - from, groupSize, bits, zeros ? 1 : 0, clip) === 0) return typescriptKernels.quantizeGroups(values, groupSize, bits, clip, codes, scales, zeros)
         codes.set(tileCodes.subarray(0, (to - from) * codeBytes), from * codeBytes)
         scales.set(tileScales.subarray(0, to - from), from)
         zeros?.set(tileZeros.subarray(0, to - from), from)

@@ -9,6 +9,7 @@ import { type KvHeader, malformedKv, openKv, storedBytes } from './file-header.t
 import type { KvAbout } from './file-metadata.ts'
 import { layerScratch, layersOf, scatter } from './keep.ts'
 import { elementsOf, type KvPart, layerStreams } from './layout.ts'
+import { writeMethod } from './methods.ts'
 
 /** What a KV file holds; the arrays are those that were given, or fresh ones. */
 export type DecodedKv = { readonly shape: KvShape; readonly method: Method; readonly arrays: KvArrays; readonly about: KvAbout }
@@ -36,8 +37,11 @@ function decodePart(part: KvPart, { shape, method, dataStart }: KvHeader, stacke
   for (const [index, layer] of layersOf(part, method.keep, shape.layers).entries()) {
     const target = arrays[side][layer] ?? new Float32Array()
     const values = length === target.length ? target : layerScratch(length)
-    let finite = part.quantizer.decode(layerStreams(part, stacked, index), block, part.params, values)
-    for (const { inverse } of inverses) inverse(values, block)
+    const streams = layerStreams(part, stacked, index)
+    let finite = part.quantizer.decode(streams, block, part.params, values)
+    for (const { inverse } of inverses) {
+      if (!inverse(values, streams)) throw malformedKv('InvalidTransform', dataStart, `layer ${layer}, ${side} has streams that no transform of ${writeMethod(method)} writes`)
+    }
     if (inverses.length > 0) finite &&= kernels.firstNonFinite(values) < 0
     if (!finite) throw malformedKv('NotFinite', dataStart, `layer ${layer}, ${side} decodes to a NaN or an infinity`)
     if (values !== target) scatter(values, part, target)

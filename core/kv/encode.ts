@@ -5,13 +5,14 @@ import type { StreamBytes } from '#core/contract/run.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { kernels } from '#core/kernels/index.ts'
 import type { StreamArray } from '#core/quantizers/quantizer.ts'
+import { DTYPE_BITS } from '#core/safetensors/dtype.ts'
 import { inFileOrder, serialize, type TensorData } from '#core/safetensors/write.ts'
 import { type KvArrays, type KvCache, type KvShape, layerValues, SIDES } from './cache.ts'
 import { checkAbout, checkShape, type KvAbout, kvMetadata } from './file-metadata.ts'
 import { sealHeader } from './file-header.ts'
 import { gather, layerScratch, layersOf } from './keep.ts'
 import { elementsOf, type KvPart, type KvStream, layerStreams } from './layout.ts'
-import { writeMethod } from './methods.ts'
+import { usesRope, writeMethod } from './methods.ts'
 import { kvPlan } from './plan.ts'
 
 /** A complete KV file. `header`: bytes before its first tensor; they and the coded bytes of all streams make up the file. */
@@ -28,7 +29,9 @@ export type EncodedKv = {
  * INVALID_METHOD; INVALID_INPUT for arrays that are not of the cache's shape.
  */
 export function encodeKv(cache: KvCache, method: Method, about: KvAbout = {}): EncodedKv {
-  const { shape } = cache
+  // A file says how keys were rotated only where that is needed to decode it.
+  const { rope, ...plain } = cache.shape
+  const shape: KvShape = rope && usesRope(method) ? cache.shape : plain
   checkShape(shape)
   checkArrays(cache, shape)
   checkAbout(about)
@@ -38,7 +41,9 @@ export function encodeKv(cache: KvCache, method: Method, about: KvAbout = {}): E
   for (const part of parts) encodePart(cache, part, method.keep, stacked)
   const records = new Map<string, StreamRecord>()
   const tensors = streams.map(({ name, dtype, shape }): TensorData => {
-    const { record, stored } = encodeStream(bytesUnder(stacked.get(name)), method.codec)
+    const raw = bytesUnder(stacked.get(name))
+    const element = DTYPE_BITS[dtype] / 8
+    const { record, stored } = encodeStream(raw, method.codec, { element, row: element * (shape.at(-1) ?? 1) })
     records.set(name, record)
     return record.codec === 'raw' ? { name, dtype, shape, bytes: stored } : { name, dtype: 'U8', shape: [stored.length], bytes: stored }
   })
@@ -71,15 +76,16 @@ export function checkArrays(arrays: KvArrays, shape: KvShape): void {
 function encodePart(cache: KvCache, part: KvPart, keep: KeepSpec, stacked: ReadonlyMap<string, StreamArray>): void {
   const { block, side, transforms } = part
   for (const [index, layer] of layersOf(part, keep, cache.shape.layers).entries()) {
+    const streams = layerStreams(part, stacked, index)
     const values = partValues(cache[side][layer] ?? new Float32Array(), part)
     const transformed = transforms.length > 0
     if (transformed) {
       const at = kernels.firstNonFinite(values)
       if (at >= 0) throw nonFinite(values, at, part, layer)
-      for (const { forward } of transforms) forward(values, block)
+      for (const { forward } of transforms) forward(values, streams)
     }
     try {
-      part.quantizer.encode(values, block, part.params, layerStreams(part, stacked, index))
+      part.quantizer.encode(values, block, part.params, streams)
     } catch (error) {
       if (!(error instanceof LabError) || error.code !== 'NOT_FINITE') throw error
       if (!transformed) throw nonFinite(values, kernels.firstNonFinite(values), part, layer)

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import type { AnyParams } from '#core/contract/method.ts'
+import { defaultsOf } from '#core/contract/method-reader.ts'
 import { quantizers } from '#core/quantizers/index.ts'
-import type { KvCache } from './cache.ts'
+import type { Quantizer } from '#core/quantizers/quantizer.ts'
+import { type KvCache, SIDES, type Side } from './cache.ts'
 import { decodeKv, encodeKv } from './file.ts'
 import { openKv } from './file-header.ts'
 import { readMethod } from './methods.ts'
@@ -18,6 +20,7 @@ const path = new URL('../../docs/kv-file.md', import.meta.url)
 const doc = await readFile(path, 'utf8')
 
 const HEAD_DIM = 64
+const TOKENS = 512
 const HEADER_CHARACTERS = 100
 const ROW_BYTES = 16
 
@@ -43,21 +46,27 @@ function dump(bytes: Uint8Array): string {
 }
 
 function streamTable(): string {
-  const block = { kvHeads: 1, tokens: 1, headDim: HEAD_DIM, dtype: 'F16' } as const
   const rows = quantizers.flatMap((quantizer) => {
-    const plain: AnyParams = Object.fromEntries(Object.entries(quantizer.params).map(([name, def]) => [name, def.kind === 'int' ? def.default : false]))
+    const plain = defaultsOf(quantizer)
     const flags = Object.entries(quantizer.params).flatMap(([name, def]): [string, AnyParams][] => {
       return def.kind === 'flag' ? [[`${quantizer.id}:${def.option}`, { ...plain, [name]: true }]] : []
     })
-    return [[quantizer.id, plain] as const, ...flags].map(([text, params]) => {
-      const streams = Object.entries(quantizer.layout(block, params)).map(([name, { dtype, shape: [heads, tokens, ...one] }]) => {
-        expect([heads, tokens, one.length]).toEqual([1, 1, 1])
-        return `\`${name}\` ${quantizer.id === 'none' ? "the cache's dtype" : dtype} × ${one[0]}`
-      })
-      return `| \`${text}\` | ${streams.join(', ')} | ${quantizer.id === 'none' ? '32 or 16' : quantizer.bits(params, block)} |`
+    return [[quantizer.id, plain] as const, ...flags].flatMap(([text, params]) => {
+      const [keys, values] = SIDES.map((side) => streamsText(quantizer, params, side))
+      return keys === values ? [`| \`${text}\` | ${keys}`] : [`| \`${text}\`, keys | ${keys}`, `| \`${text}\`, values | ${values}`]
     })
   })
   return ['| method | streams | bits per value |', '|---|---|---|', ...rows].join('\n')
+}
+
+/** What one token of one head takes of each stream, and what many tokens share. */
+function streamsText(quantizer: Quantizer, params: AnyParams, side: Side): string {
+  const block = { side, kvHeads: 1, tokens: TOKENS, headDim: HEAD_DIM, dtype: 'F16' } as const
+  const streams = Object.entries(quantizer.layout(block, params)).map(([name, { dtype, shape: [heads, runs = 0, ...one] }]) => {
+    expect([heads, one.length]).toEqual([1, 1])
+    return `\`${name}\` ${quantizer.id === 'none' ? "the cache's dtype" : dtype} × ${one[0]}${runs === TOKENS ? '' : ` for ${TOKENS / runs} tokens`}`
+  })
+  return `${streams.join(', ')} | ${quantizer.id === 'none' ? '32 or 16' : quantizer.bits(params, block)} |`
 }
 
 const example = encodeKv(exampleCache(), readMethod('int4:g16')).bytes

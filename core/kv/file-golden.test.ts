@@ -53,7 +53,7 @@ describe('Python', () => {
     try {
       const wanted: Record<string, unknown> = {}
       for (const { id } of quantizers) {
-        for (const codec of codecs) {
+        for (const codec of codecs.filter(({ missing }) => missing === undefined)) {
           const method = readMethod(`${id}/none@sinks1@recent1@layers0${codec.id === 'raw' ? '' : `+${codec.id}`}`)
           const { bytes } = encodeKv(cache, method, { model: 'ü "漢"' })
           await writeFile(join(paths, `${id}-${codec.id}`), bytes)

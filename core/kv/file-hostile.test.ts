@@ -202,6 +202,29 @@ describe('with its checksums made right again, a forged file is refused for', ()
     expect(faultOf(forge(tiny, edit))?.reason).toBe(reason)
   })
 
+  it('outliers that lie outside of a token, come twice, or are no numbers', () => {
+    const sparse = encodeKv(cacheOf(TINY), readMethod('int4:g16:outliers100')).bytes
+    expect(faultOf(forge(sparse, restream('key.places', () => undefined)))).toBeNull()
+    expect(faultOf(forge(sparse, restream('key.places', (raw) => raw.set([16, 0]))))?.reason).toBe('InvalidTransform')
+    expect(faultOf(forge(sparse, restream('value.places', (raw) => raw.copyWithin(2, 0, 2))))?.reason).toBe('InvalidTransform')
+    expect(faultOf(forge(sparse, restream('value.outliers', (raw) => raw.set([0, 0x7c]))))?.reason).toBe('InvalidTransform')
+    expect(faultOf(forge(sparse, metadata({ method: 'int4:g16:outliers1' })))?.reason).toBe('InvalidStreams')
+  })
+
+  it('a rotation that is missing, none, of another size, or of no use', () => {
+    const rope = { theta: 10_000, rotaryDims: 16, scaling: null }
+    const turned = encodeKv(cacheOf({ ...TINY, rope }), readMethod('int4:g16:pre-rope')).bytes
+    const reason = (text: string | undefined): string | undefined => faultOf(forge(turned, metadata({ rope: text })))?.reason
+    expect(reason(JSON.stringify(rope))).toBeUndefined()
+    expect(reason(undefined)).toBe('InvalidField')
+    expect(reason('{}')).toBe('InvalidField')
+    expect(reason(`${JSON.stringify(rope)} `)).toBe('InvalidField')
+    expect(reason(JSON.stringify({ ...rope, rotaryDims: 18 }))).toBe('InvalidField')
+    expect(reason(JSON.stringify({ ...rope, rotaryDims: 2_000_000_000 }))).toBe('InvalidField')
+    expect(reason(JSON.stringify({ ...rope, theta: -1 }))).toBe('InvalidField')
+    expect(faultOf(forge(tiny, metadata({ rope: JSON.stringify(rope) })))?.reason).toBe('UnknownField')
+  })
+
   it('streams that are too long to parse', () => {
     const file = forge(tiny, metadata({ streams: `[${'[],'.repeat(10_000)}[]]` }))
     expect(() => decodeKv(file)).toThrow('streams has 30004 characters, over 16384')

@@ -1,8 +1,11 @@
+import { allowsCodec } from '#core/codecs/index.ts'
 import type { StreamRecord } from '#core/codecs/stream.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import type { KvDtype, KvShape } from './cache.ts'
+import { readRope, ropeText } from '#core/transforms/rope.ts'
 import type { KvStream } from './layout.ts'
+import { usesRope } from './methods.ts'
 import { type KvPlan, kvPlan } from './plan.ts'
 
 /** What a KV file may say of its origin: the model's name, and SHA-256 of the token ids as little-endian 32-bit numbers. */
@@ -25,10 +28,11 @@ const DTYPES: readonly KvDtype[] = ['F32', 'F16', 'BF16']
 const SIZES = ['layers', 'kvHeads', 'tokens', 'headDim'] as const
 const REQUIRED = ['checksum', 'format', 'version', 'method', ...SIZES, 'dtype', 'streams']
 const OPTIONAL = ['model', 'tokenIdsSha256'] as const
-const FIELDS: ReadonlySet<string> = new Set([...REQUIRED, ...OPTIONAL])
+const FIELDS: ReadonlySet<string> = new Set([...REQUIRED, 'rope', ...OPTIONAL])
 
 /** Errors: INVALID_INPUT for a shape that no KV file can have. */
 export function checkShape(shape: KvShape): void {
+  if (shape.rope) readRope(ropeText(shape.rope))
   for (const size of SIZES) {
     if (Number.isInteger(shape[size]) && 1 <= shape[size] && shape[size] <= MAX_SIZE) continue
     throw new LabError('INVALID_INPUT', `a KV cache with ${size} = ${shape[size]} cannot be encoded: it takes 1 to ${MAX_SIZE}`)
@@ -55,6 +59,7 @@ export function kvMetadata({ shape, method, about, records }: Omit<KvFacts, 'met
     ...SIZES.map((size): [string, string] => [size, String(shape[size])]),
     ['dtype', shape.dtype],
     ['streams', recordsText(records)],
+    ...(shape.rope ? [['rope', ropeText(shape.rope)] as const] : []),
     ...OPTIONAL.flatMap((key): [string, string][] => (about[key] === undefined ? [] : [[key, about[key]]])),
   ])
 }
@@ -82,13 +87,15 @@ export function readKvMetadata(metadata: ReadonlyMap<string, string>): KvFacts &
     return fail('InvalidField', `${key} is ${JSON.stringify(digits)}, not a number from 1 to ${MAX_SIZE}`)
   }
   const dtype = DTYPES.find((word) => word === text('dtype')) ?? fail('InvalidField', `dtype is not one of ${DTYPES.join(', ')}`)
-  const shape: KvShape = { layers: size('layers'), kvHeads: size('kvHeads'), tokens: size('tokens'), headDim: size('headDim'), dtype }
+  const rope = metadata.has('rope') ? { rope: asFault('InvalidField', () => readRope(text('rope'))) } : {}
+  const shape: KvShape = { layers: size('layers'), kvHeads: size('kvHeads'), tokens: size('tokens'), headDim: size('headDim'), dtype, ...rope }
   const about: KvAbout = Object.fromEntries(OPTIONAL.flatMap((key) => (metadata.has(key) ? [[key, text(key)]] : [])))
   const plan = asFault('InvalidField', () => {
     checkAbout(about)
     return readPlan(text('method'), shape)
   })
   const { method, streams } = plan
+  if (shape.rope && !usesRope(method)) fail('UnknownField', `the field "rope" is of no use to ${text('method')}`)
   return { shape, method, about, plan, records: readRecords(text('streams'), streams, method.codec.id) }
 }
 
@@ -129,7 +136,7 @@ function readRecords(text: string, streams: readonly KvStream[], codec: string):
     if (claimed !== rawBytes) fail('InvalidStreams', `${name} has ${JSON.stringify(claimed)} raw bytes where method and shape take ${rawBytes}`)
     if (!isHex(xxh64, 16)) fail('InvalidStreams', `${name} has no XXH64`)
     if (used === 'raw') records.set(name, { rawBytes, codec: used, xxh64 })
-    else if (used === codec && isHex(storedXxh64, 16)) records.set(name, { rawBytes, codec, xxh64, storedXxh64 })
+    else if (allowsCodec(codec, used) && isHex(storedXxh64, 16)) records.set(name, { rawBytes, codec: used, xxh64, storedXxh64 })
     else fail('InvalidStreams', `${name} is coded by ${JSON.stringify(used)} without an XXH64 of its own, or the method says ${codec}`)
   }
   if (recordsText(records) !== text) fail('InvalidStreams', `streams is not the text that is written for ${[...records.keys()].join(', ')}`)

@@ -4,10 +4,12 @@ import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '#core/bytes/float.
 import { codecs } from '#core/codecs/index.ts'
 import { entropyBound } from '#core/codecs/entropy.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { AnyParams, Method } from '#core/contract/method.ts'
+import type { AnyParams, Method, ParamDefs } from '#core/contract/method.ts'
 import { quantizerById, quantizers } from '#core/quantizers/index.ts'
+import type { StreamLayout, Streams } from '#core/quantizers/quantizer.ts'
+import { DTYPE_BITS } from '#core/safetensors/dtype.ts'
 import { transformById, transforms } from '#core/transforms/index.ts'
-import { cacheValues, f16Bytes, type KvArrays, type KvCache, type KvShape, layerValues, SIDES, type Side } from './cache.ts'
+import { cacheValues, f16Bytes, type KvArrays, type KvCache, type KvShape, layerValues, type RopeFacts, SIDES, type Side } from './cache.ts'
 import { decodeKv, describeKvFile, encodeKv, isKvFile } from './file.ts'
 import { openKv, storedBytes } from './file-header.ts'
 import { elementsOf } from './layout.ts'
@@ -15,11 +17,12 @@ import { readMethod, writeMethod } from './methods.ts'
 import { parseHeader } from '#core/safetensors/header.ts'
 
 const SHAPE: KvShape = { layers: 3, kvHeads: 2, tokens: 7, headDim: 64, dtype: 'F32' }
+const ROPE: RopeFacts = { theta: 10_000, rotaryDims: 48, scaling: { type: 'linear', factor: 2 } }
 
 /** Every quantizer by itself and with each of its flags. */
-const sides = quantizers.flatMap(({ id, params }) => [id, ...Object.values(params).flatMap((param) => (param.kind === 'flag' ? [`${id}:${param.option}`] : []))])
+const sides = quantizers.flatMap(({ id, params }) => [id.startsWith('kivi') ? `${id}:g16:r16` : id, ...Object.values(params).flatMap((param) => (param.kind === 'flag' ? [`${id}:${param.option}`] : []))])
 const keeps = ['', '@sinks2', '@recent3', '@layers1', '@sinks1@recent2@layers0,-1']
-const suffixes = codecs.map(({ id }) => (id === 'raw' ? '' : `+${id}`))
+const suffixes = [...codecs.flatMap(({ id, missing }) => (missing !== undefined ? [] : id === 'raw' ? [''] : [`+${id}`])), '+auto']
 
 /** Values of a small linear congruential generator, in -4..4; `levels` few distinct ones make streams that a codec shortens. */
 function cacheOf(shape: KvShape, seed = 1, levels = 0): KvCache {
@@ -49,26 +52,29 @@ function expected(cache: KvCache, method: Method): KvArrays {
   const kept = method.keep.layers.map((layer) => (layer < 0 ? layers + layer : layer))
   const one = (side: Side, layer: Float32Array, index: number): Float32Array => {
     if (kept.includes(index)) return layer
+    const spec = method[side]
+    const { params } = spec
+    const quantizer = quantizerById(spec.quantizer)
+    const run = tokens - sinks - recent
+    const settled = quantizer.settled?.(run, side, params) ?? run
     const inside = (i: number): boolean => {
       const token = Math.floor(i / headDim) % tokens
-      return token >= sinks && token < tokens - recent
+      return token >= sinks && token < sinks + settled
     }
-    const spec = method[side]
-    const shape = { kvHeads, tokens: tokens - sinks - recent, headDim, dtype }
+    const shape = { side, kvHeads, tokens: settled, headDim, dtype }
+    const context = { from: sinks, rope: cache.shape.rope ?? null }
     const values = layer.filter((_, i) => inside(i))
-    const maps = spec.transforms.map(({ id, params }) => ({ map: transformById(id), params }))
-    for (const { map, params } of maps) map.forward(values, shape, params)
-    const quantizer = quantizerById(spec.quantizer)
-    const { params } = spec
-    const streams = Object.fromEntries(
-      Object.entries(quantizer.layout(shape, params)).map(([name, { dtype, shape }]) => {
-        const size = { U8: 1, I8: 1, F16: 2, BF16: 2, F32: 4 }[dtype]
-        return [name, elementsOf(new Uint8Array(shape.reduce((a, b) => a * b, size)), dtype)]
-      }),
-    )
+    const streamsOf = (layout: Readonly<Record<string, StreamLayout>>): Streams =>
+      Object.fromEntries(Object.entries(layout).map(([name, { dtype, shape: sizes }]) => [name, elementsOf(new Uint8Array(sizes.reduce((a, b) => a * b, DTYPE_BITS[dtype] / 8)), dtype)]))
+    const maps = spec.transforms.map(({ id, params }) => {
+      const map = transformById(id)
+      return { map, params, streams: streamsOf(map.layout?.(shape, params) ?? {}) }
+    })
+    for (const { map, params, streams } of maps) map.forward(values, shape, params, context, streams)
+    const streams = streamsOf(quantizer.layout(shape, params))
     quantizer.encode(values, shape, params, streams)
     quantizer.decode(streams, shape, params, values)
-    for (const { map, params } of maps.reverse()) map.inverse(values, shape, params)
+    for (const { map, params, streams } of maps.reverse()) map.inverse(values, shape, params, context, streams)
     let next = 0
     return layer.map((value, i) => (inside(i) ? (values[next++] ?? NaN) : value))
   }
@@ -95,12 +101,15 @@ const thrown = (work: () => unknown): LabError => {
 
 describe('a KV file gives back what the quantizers give back', () => {
   describe.each(sides)('%s', (side) => {
-    it.each(keeps)('with %s, as keys and as values, by every codec and dtype', (keep) => {
-      for (const [i, suffix] of suffixes.entries()) {
+    it.each(keeps)('with %s, as keys and as values, by every dtype, by raw and another codec or, where nothing is kept, by every one', (keep) => {
+      const other = suffixes[1 + ((side.length + keep.length) % (suffixes.length - 1))] ?? ''
+      for (const [i, suffix] of (keep === '' ? suffixes : ['', other]).entries()) {
         for (const pair of [`${side}/none`, `none/${side}`, side]) {
           const method = readMethod(`${pair}${keep}${suffix}`)
           const dtype = (['F32', 'F16', 'BF16'] as const)[(pair.length + i) % 3] ?? 'F32'
-          const cache = cacheOf({ ...SHAPE, dtype }, pair.length, i === 0 ? 0 : 3)
+          // What keeps a residual needs more tokens than that.
+          const tokens = side.startsWith('kivi') ? 40 : SHAPE.tokens
+          const cache = cacheOf({ ...SHAPE, tokens, dtype }, pair.length, i === 0 ? 0 : 3)
           const before = structuredClone(cache)
           const file = encodeKv(cache, method)
           const decoded = decodeKv(file.bytes)
@@ -116,15 +125,31 @@ describe('a KV file gives back what the quantizers give back', () => {
   })
 
   it.each(transforms.map(({ id }) => id))('with the transform %s, by itself and before the others', (id) => {
-    const others = transforms.filter((other) => other.id !== id).map((other) => (other.id === 'sparse' ? 'sparse30' : other.id))
+    const named = transforms.map((other) => (other.id === 'sparse' ? 'sparse30' : other.id))
     const own = id === 'sparse' ? 'sparse30' : id
+    const others = named.filter((other) => other !== own)
     for (const text of [`int4:g32:${own}`, `none:${own}`, `int8:${[own, ...others].join(':')}/q8_0:${own}@sinks2@layers0`]) {
       const method = readMethod(text)
-      const cache = cacheOf(SHAPE, 5)
+      const cache = cacheOf({ ...SHAPE, rope: ROPE }, 5)
       const before = structuredClone(cache)
       expectSame(decodeKv(encodeKv(cache, method).bytes).arrays, expected(cache, method))
       expectSame(cache, before)
     }
+  })
+
+  it('says how keys were rotated where the method undoes it, and only there', () => {
+    const cache = cacheOf({ ...SHAPE, rope: ROPE }, 5)
+    const file = encodeKv(cache, readMethod('int8:g64:pre-rope/none@sinks2')).bytes
+    const decoded = decodeKv(file)
+    expect(decoded.shape).toEqual(cache.shape)
+    const other = encodeKv(cacheOf({ ...SHAPE, rope: { ...ROPE, theta: 20_000 } }, 5), readMethod('int8:g64:pre-rope/none@sinks2')).bytes
+    expect(decodeKv(other).arrays.key).not.toEqual(decoded.arrays.key)
+    expect(decodeKv(other).arrays.value).toEqual(decoded.arrays.value)
+    const plain = encodeKv(cache, readMethod('int8:g64')).bytes
+    expect(plain).toEqual(encodeKv(cacheOf(SHAPE, 5), readMethod('int8:g64')).bytes)
+    expect(decodeKv(plain).shape).toEqual(SHAPE)
+    expect(thrown(() => encodeKv(cacheOf(SHAPE, 5), readMethod('int8:g64:pre-rope'))).message).toContain('not known')
+    expect(thrown(() => encodeKv(cacheOf({ ...SHAPE, rope: { ...ROPE, theta: NaN } }), readMethod('none:pre-rope'))).code).toBe('INVALID_INPUT')
   })
 
   it('of any size', () => {
@@ -314,10 +339,11 @@ describe('decodeKv', () => {
   })
 })
 
-it('no quantizer has a stream of the name of a kept part', () => {
-  const block = { kvHeads: 1, tokens: 1, headDim: 64, dtype: 'F32' } as const
-  for (const quantizer of quantizers) {
-    const params: AnyParams = Object.fromEntries(Object.entries(quantizer.params).map(([name, def]) => [name, def.kind === 'int' ? def.default : true]))
-    for (const name of Object.keys(quantizer.layout(block, params))) expect(['sinks', 'recent', 'layers']).not.toContain(name)
-  }
+it('no quantizer or transform has a stream of the name of a kept part or of another', () => {
+  const block = { side: 'key', kvHeads: 1, tokens: 1, headDim: 64, dtype: 'F32' } as const
+  const full = ({ params }: { params: ParamDefs }): AnyParams => Object.fromEntries(Object.entries(params).map(([name, def]) => [name, def.kind === 'int' ? def.default : true]))
+  const ofTransforms = transforms.flatMap((transform) => Object.keys(transform.layout?.(block, full(transform)) ?? {}))
+  const taken = ['sinks', 'recent', 'layers', ...ofTransforms]
+  expect(new Set(taken).size).toBe(taken.length)
+  for (const quantizer of quantizers) for (const name of Object.keys(quantizer.layout(block, full(quantizer)))) expect(taken).not.toContain(name)
 })

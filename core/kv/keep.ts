@@ -1,9 +1,19 @@
-import type { KeepSpec } from '#core/contract/method.ts'
+import type { KeepSpec, Method } from '#core/contract/method.ts'
+import { quantizerById } from '#core/quantizers/index.ts'
+import type { Side } from './cache.ts'
 import type { KvPart } from './layout.ts'
 
 /** Layers that a keep rule keeps whole, counted from 0; those that the cache does not have are left out. */
 export function keptLayers(keep: KeepSpec, layers: number): Set<number> {
   return new Set(keep.layers.map((layer) => (layer < 0 ? layers + layer : layer)).filter((layer) => 0 <= layer && layer < layers))
+}
+
+/** How many tokens of a side, from the first after the sinks, a method encodes in a cache of `tokens`; those behind them are kept. 0 where it keeps all. */
+export function settledTokens(method: Method, side: Side, tokens: number): number {
+  const { sinks, recent } = method.keep
+  const { quantizer, params } = method[side]
+  const run = Math.max(0, tokens - sinks - recent)
+  return quantizerById(quantizer).settled?.(run, side, params) ?? run
 }
 
 /** The layers of a part, ascending: the order in which its streams are stacked. */

@@ -4,15 +4,16 @@ import { quantizerById } from '#core/quantizers/index.ts'
 import type { BlockShape, Quantizer, StreamArray, StreamDtype, Streams } from '#core/quantizers/quantizer.ts'
 import { DTYPE_BITS } from '#core/safetensors/dtype.ts'
 import { transformById } from '#core/transforms/index.ts'
+import type { TransformContext } from '#core/transforms/transform.ts'
 import { type KvShape, SIDES, type Side } from './cache.ts'
-import { keptLayers } from './keep.ts'
-import { checkMethod } from './methods.ts'
+import { keptLayers, settledTokens } from './keep.ts'
+import { checkFit } from './methods.ts'
 
 /** One tensor of a KV file before coding: a quantizer's stream of every layer of a part, stacked, so `shape` is [layers, …]. */
 export type KvStream = {
   /** Of the tensor: `key.codes`, `value.sinks`. */
   readonly name: string
-  /** Of the quantizer's stream: `codes`. */
+  /** Of the quantizer's stream, or a transform's: `codes`. */
   readonly stream: string
   readonly dtype: StreamDtype
   readonly shape: readonly number[]
@@ -37,9 +38,8 @@ export type KvPart = {
   readonly streams: readonly KvStream[]
 }
 
-/** A transform that changes one layer in place. */
-export type PartTransform = { readonly forward: LayerMap; readonly inverse: LayerMap }
-type LayerMap = (values: Float32Array, shape: BlockShape) => void
+/** A transform that changes one layer in place, with the streams of that layer; the inverse says whether they are such as `forward` writes. */
+export type PartTransform = { readonly forward: (values: Float32Array, streams: Streams) => void; readonly inverse: (values: Float32Array, streams: Streams) => boolean }
 
 /** How kept values are stored: as they are. */
 const AS_THEY_ARE: SideSpec = { quantizer: 'none', params: {}, transforms: [] }
@@ -49,19 +49,20 @@ const AS_THEY_ARE: SideSpec = { quantizer: 'none', params: {}, transforms: [] }
  * cache's size. Errors: INVALID_METHOD for a method that cannot work with this shape or keeps all of it, UNKNOWN_METHOD.
  */
 export function kvLayout(method: Method, shape: KvShape): readonly KvPart[] {
-  checkMethod(method, shape)
-  const { sinks, recent } = method.keep
+  checkFit(method, shape)
+  const { sinks } = method.keep
   const whole = keptLayers(method.keep, shape.layers).size
   const layers = shape.layers - whole
-  const tokens = shape.tokens - sinks - recent
-  return SIDES.flatMap((side) =>
-    [
+  return SIDES.flatMap((side) => {
+    const tokens = settledTokens(method, side, shape.tokens)
+    const recent = shape.tokens - sinks - tokens
+    return [
       partOf(shape, side, null, method[side], layers, sinks, tokens),
       partOf(shape, side, 'sinks', AS_THEY_ARE, layers, 0, sinks),
-      partOf(shape, side, 'recent', AS_THEY_ARE, layers, shape.tokens - recent, recent),
+      partOf(shape, side, 'recent', AS_THEY_ARE, layers, sinks + tokens, recent),
       partOf(shape, side, 'layers', AS_THEY_ARE, whole, 0, shape.tokens),
-    ].filter(({ streams }) => streams.every(({ rawBytes }) => rawBytes > 0)),
-  )
+    ].filter(({ streams }) => streams.every(({ rawBytes }) => rawBytes > 0))
+  })
 }
 
 type KeptName = 'sinks' | 'recent' | 'layers'
@@ -69,25 +70,27 @@ type KeptName = 'sinks' | 'recent' | 'layers'
 /** `kept` names the one stream of what is kept; null for what the method's own quantizer encodes. */
 function partOf(shape: KvShape, side: Side, kept: KeptName | null, spec: SideSpec, layers: number, from: number, tokens: number): KvPart {
   const quantizer = quantizerById(spec.quantizer)
-  const block: BlockShape = { kvHeads: shape.kvHeads, tokens, headDim: shape.headDim, dtype: shape.dtype }
-  const streams = Object.entries(quantizer.layout(block, spec.params)).map(([stream, { dtype, shape: one }]): KvStream => {
+  const block: BlockShape = { side, kvHeads: shape.kvHeads, tokens, headDim: shape.headDim, dtype: shape.dtype }
+  const layouts = [quantizer.layout(block, spec.params), ...spec.transforms.map(({ id, params }) => transformById(id).layout?.(block, params) ?? {})]
+  const streams = layouts.flatMap((layout) => Object.entries(layout)).map(([stream, { dtype, shape: one }]): KvStream => {
     const stacked = [layers, ...one]
     const rawBytes = stacked.reduce((product, size) => product * size, DTYPE_BITS[dtype] / 8)
     return { name: `${side}.${kept ?? stream}`, stream, dtype, shape: stacked, rawBytes }
   })
-  return { side, quantizer, params: spec.params, transforms: spec.transforms.map(bound), wholeLayers: kept === 'layers', from, block, streams }
+  const transforms = spec.transforms.map((transform) => bound(transform, block, { from, rope: shape.rope ?? null }))
+  return { side, quantizer, params: spec.params, transforms, wholeLayers: kept === 'layers', from, block, streams }
 }
 
-function bound({ id, params }: SideSpec['transforms'][number]): PartTransform {
+function bound({ id, params }: SideSpec['transforms'][number], block: BlockShape, context: TransformContext): PartTransform {
   const transform = transformById(id)
   return {
-    forward: (values, block) => transform.forward(values, block, params),
-    inverse: (values, block) => transform.inverse(values, block, params),
+    forward: (values, streams) => transform.forward(values, block, params, context, streams),
+    inverse: (values, streams) => transform.inverse(values, block, params, context, streams),
   }
 }
 
 type ArrayMaker = new (buffer: ArrayBufferLike, begin: number, length: number) => StreamArray
-const ARRAYS: Record<StreamDtype, ArrayMaker> = { U8: Uint8Array, I8: Int8Array, F16: Uint16Array, BF16: Uint16Array, F32: Float32Array }
+const ARRAYS: Record<StreamDtype, ArrayMaker> = { U8: Uint8Array, I8: Int8Array, U16: Uint16Array, F16: Uint16Array, BF16: Uint16Array, F32: Float32Array }
 
 /** Bytes as elements of a dtype, under the same memory where it is aligned for them. Hosts are little-endian, as the file is. */
 export function elementsOf(bytes: Uint8Array, dtype: StreamDtype): StreamArray {

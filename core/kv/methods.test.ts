@@ -2,11 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LabError } from '#core/contract/errors.ts'
 import { quantizers } from '#core/quantizers/index.ts'
-import { checkMethod, isLossy, methodCatalog, nominalBits, readMethod, writeMethod, type MethodShape } from './methods.ts'
+import type { KvShape } from './cache.ts'
+import { checkMethod, isLossy, methodCatalog, nominalBits, readMethod, writeMethod } from './methods.ts'
 
-const smol: MethodShape = { layers: 30, headDim: 64, tokens: 256, dtype: 'F32' }
+const smol: KvShape = { layers: 30, kvHeads: 3, headDim: 64, tokens: 256, dtype: 'F32' }
 
-function misfit(text: string, shape: Partial<MethodShape> = {}): { code: string; reason: string; nearest: string } | null {
+function misfit(text: string, shape: Partial<KvShape> = {}): { code: string; reason: string; nearest: string } | null {
   try {
     checkMethod(readMethod(text), { ...smol, ...shape })
     return null
@@ -33,6 +34,8 @@ describe('the catalog', () => {
     'int4:g32:asym',
     'fp8-e4m3',
     'none/int4:g64',
+    'int4:g32:asym:axis-channel/int4:g32:asym:clip96',
+    'kivi2:g32:r128',
     'int4:g64@sinks4@recent32@layers0,-1+lz4',
   ])('%s is canonical', (text) => {
     expect(writeMethod(readMethod(text))).toBe(text)
@@ -48,7 +51,9 @@ describe('the catalog', () => {
     ['q4', 'q4_0'],
     ['fp8', 'fp8-e4m3'],
     ['int4:g60', 'int4:g64'],
-    ['kivi2:g32@recent128/kivi2:g32', 'int2:g32@recent128'],
+    ['kivi2:g32@recent128/kivi2:g32', 'kivi2:g32:r128@recent128'],
+    ['kivi3:g32', 'kivi2:g32:r128'],
+    ['kivi2:axis-channel', 'kivi2:g32:r128'],
     ['int4+lz44', 'int4:g64+lz4'],
   ])('%s suggests %s', (text, nearest) => {
     expect(() => readMethod(text)).toThrow(expect.objectContaining({ details: expect.objectContaining({ nearest }) as object }) as LabError)
@@ -62,6 +67,8 @@ describe('isLossy', () => {
     ['none/int8', true],
     ['int8/none', true],
     ['none:hadamard', true],
+    ['none:interleaved', false],
+    ['none:outliers10', true],
     ['none/none:sparse50', true],
   ])('%s: %s', (text, lossy) => expect(isLossy(readMethod(text))).toBe(lossy))
 })
@@ -75,9 +82,19 @@ describe('checkMethod', () => {
     'int4@layers0,-1,29,-30',
     'int4@sinks4@recent251',
     'int4@sinks255',
+    'int4:g256:axis-channel:hadamard/int4:g64',
+    'int4:g64:interleaved:outliers5',
+    'kivi2',
+    'kivi4:g16:r240@sinks4',
+    'kivi2:g32:r256/none',
+    'none/kivi2:g32:r224',
   ])('%s fits', (text) => expect(misfit(text)).toBeNull())
 
-  it.each<[string, Partial<MethodShape>, RegExp, string]>([
+  it('pre-rope fits where the rotation is known', () => {
+    expect(misfit('int4:pre-rope', { rope: { theta: 10_000, rotaryDims: 64, scaling: null } })).toBeNull()
+  })
+
+  it.each<[string, Partial<KvShape>, RegExp, string]>([
     ['int4:g128', {}, /group of 128 does not divide the head size 64/, 'int4:g64'],
     ['int4', { headDim: 32 }, /head size 32/, 'int4:g32'],
     ['int4:g64:asym', { headDim: 80 }, /head size 80/, 'int4:g80:asym'],
@@ -86,12 +103,23 @@ describe('checkMethod', () => {
     ['q4_0', { headDim: 80 }, /blocks of 32/, 'fp8-e4m3'],
     ['q4_0/int8:g64', { headDim: 80 }, /blocks of 32/, 'fp8-e4m3/int8:g80'],
     ['int8:g16:hadamard', { headDim: 80 }, /hadamard: /, 'int8:g16'],
+    ['int4:g32:pre-rope:hadamard', {}, /pre-rope: .*not known/, 'int4:g32:hadamard'],
+    ['none/int4:pre-rope', { rope: { theta: 10_000, rotaryDims: 80, scaling: null } }, /rotates 80 channels/, 'none/int4:g64'],
+    ['none:interleaved', { headDim: 81 }, /interleaved: /, 'none'],
+    ['none:outliers', { kvHeads: 2048 }, /131072 values/, 'none'],
     ['int4@layers30', {}, /no layer 30 among 30/, 'int4:g64'],
     ['int4@layers0,-31', {}, /no layer -31 among 30/, 'int4:g64@layers0'],
     ['int4@layers0,1', { layers: 2 }, /all 2 layers/, 'int4:g64@layers0'],
     ['int4@layers0,-1', { layers: 1 }, /all 1 layers/, 'int4:g64'],
     ['int4@sinks4@recent252', {}, /all 256 tokens/, 'int4:g64@sinks4@recent251'],
     ['int4@sinks300@recent9', {}, /all 256 tokens/, 'int4:g64@sinks255'],
+    ['int4:axis-channel', { headDim: 20 }, /whole bytes/, 'fp8-e4m3'],
+    ['kivi2:g32:r48', {}, /48 is no multiple of the group of 32/, 'kivi2:g32:r32'],
+    ['kivi2', { headDim: 80 }, /group of 32 does not divide/, 'kivi2:g40:r120'],
+    ['kivi2', { tokens: 128 }, /residual of 128 leaves none of 128 value tokens/, 'kivi2:g32:r128/kivi2:g32:r96'],
+    ['kivi2/none', { tokens: 127 }, /residual of 128 leaves none of 127 key tokens/, 'kivi2:g32:r96/none'],
+    ['kivi2@sinks4@recent200', {}, /none of 52 key/, 'kivi2:g32:r32@sinks4@recent200'],
+    ['kivi4:g32:r32', { tokens: 32 }, /none of 32 value/, 'kivi4:g32:r32/int2:g64'],
     ['int4@recent8', { tokens: 1 }, /all 1 tokens/, 'int4:g64'],
   ])('%s on %j does not, and the nearest does', (text, shape, reason, nearest) => {
     const wrong = misfit(text, shape)
@@ -104,10 +132,10 @@ describe('checkMethod', () => {
   })
 
   it('whatever is asked of whatever cache: it fits, or what is suggested does', () => {
-    const side = fc.constantFrom('none', 'int2:g16', 'int4', 'int8:g256:asym', 'q8_0', 'q5_1:hadamard', 'fp8-e4m3:sparse20', 'int3:g24:hadamard')
+    const side = fc.constantFrom('none', 'kivi2', 'kivi4:g16:r48', 'int8:g16:axis-channel', 'int2:g16', 'int4', 'int8:g256:asym', 'q8_0', 'q5_1:hadamard', 'fp8-e4m3:sparse20', 'int4:g16:interleaved:outliers5', 'int3:g24:hadamard')
     const keep = fc.constantFrom('', '@sinks4', '@recent32', '@sinks900@recent900', '@layers0', '@layers-1,0,1,2', '@layers77,-77,3')
     const upTo = (max: number): fc.Arbitrary<number> => fc.integer({ min: 1, max })
-    const shape = fc.record({ layers: upTo(4), headDim: upTo(300), tokens: upTo(40), dtype: fc.constant('F32' as const) })
+    const shape = fc.record({ layers: upTo(4), kvHeads: upTo(3), headDim: upTo(300), tokens: upTo(40), dtype: fc.constant('F32' as const) })
     fc.assert(
       fc.property(side, side, keep, shape, (key, value, kept, cache) => {
         const wrong = misfit(`${key}/${value}${kept}`, cache)
@@ -119,7 +147,7 @@ describe('checkMethod', () => {
 })
 
 describe('nominalBits', () => {
-  const bits = (text: string, shape: Partial<MethodShape> = {}): number => nominalBits(readMethod(text), { ...smol, ...shape })
+  const bits = (text: string, shape: Partial<KvShape> = {}): number => nominalBits(readMethod(text), { ...smol, ...shape })
 
   it.each([
     ['none', 32],
@@ -132,6 +160,13 @@ describe('nominalBits', () => {
     ['fp8-e4m3+lz4', 8],
     ['none/int8:g64', (32 + 8.25) / 2],
     ['int6:g128', 6.125],
+    ['int4:g32:axis-channel', 4.5],
+    ['int4:g96:asym:axis-channel', 4 + (32 * 3) / 256],
+    ['kivi2:g32:r128/none', (3 + 32) / 2],
+    ['none/kivi2:g32:r128', (32 + (3 + 32) / 2) / 2],
+    ['int4:g64:outliers10', 4.25 + 64 / 192],
+    ['int4:g64:outliers5/int4:g64:interleaved', (4.25 + 32 / 192 + 4.25) / 2],
+    ['kivi2:g32:r224/none', (32 + (3 * 224 + 32 * 32) / 256) / 2],
   ])('%s: %d', (text, expected) => expect(bits(text)).toBe(expected))
 
   it('counts what is kept at the dtype of the cache', () => {

@@ -1,23 +1,20 @@
-import { codecs } from '#core/codecs/index.ts'
-import { describe as describeCodec } from '#core/codecs/codec.ts'
+import { codecById, codecInfos, codecsOf } from '#core/codecs/index.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { parseMethod, printMethod } from '#core/contract/method.ts'
-import type { AnyParams, KeepSpec, Method, MethodCatalog, SideSpec } from '#core/contract/method.ts'
+import type { AnyParams, CodecSpec, KeepSpec, Method, MethodCatalog, SideSpec } from '#core/contract/method.ts'
 import { defaultsOf } from '#core/contract/method-reader.ts'
 import { quantizerById, quantizers } from '#core/quantizers/index.ts'
 import { describe as describeQuantizer } from '#core/quantizers/quantizer.ts'
 import { transformById, transforms } from '#core/transforms/index.ts'
 import { describe as describeTransform } from '#core/transforms/transform.ts'
-import { SIDES, type KvDtype, type KvShape } from './cache.ts'
-import { keptLayers } from './keep.ts'
-
-/** What of a cache's shape decides whether a method fits and how many bits it takes. */
-export type MethodShape = Pick<KvShape, 'layers' | 'headDim' | 'tokens' | 'dtype'>
+import type { BlockShape } from '#core/quantizers/quantizer.ts'
+import { SIDES, type KvDtype, type KvShape, type Side } from './cache.ts'
+import { keptLayers, settledTokens } from './keep.ts'
 
 const catalog: MethodCatalog = {
   quantizers: quantizers.map(describeQuantizer),
   transforms: transforms.map(describeTransform),
-  codecs: codecs.map(describeCodec),
+  codecs: codecInfos,
 }
 
 /** The registries as the method grammar knows them. */
@@ -35,16 +32,34 @@ export function writeMethod(method: Method): string {
   return printMethod(method, catalog)
 }
 
-/** Whether decoding may give other values than were encoded; a rotation rounds, so every transform counts. */
+/** Whether decoding may give other values than were encoded; a rotation rounds, and so is lossy. */
 export function isLossy(method: Method): boolean {
-  return SIDES.some((side) => quantizerById(method[side].quantizer).lossy || method[side].transforms.length > 0)
+  return SIDES.some((side) => quantizerById(method[side].quantizer).lossy || method[side].transforms.some(({ id }) => transformById(id).lossy))
+}
+
+/** As checkFit, and INVALID_METHOD where this Node.js does not have the method's codec: what is about to encode asks before it begins. */
+export function checkMethod(method: Method, shape: KvShape): void {
+  checkFit(method, shape)
+  for (const { codec } of codecsOf(method.codec)) {
+    if (codec.missing === undefined) continue
+    const details = { reason: codec.missing, nearest: writeMethod({ ...method, codec: OTHER_CODEC }) }
+    throw new LabError('INVALID_METHOD', `${writeMethod(method)}: ${codec.missing}; nearest valid: ${details.nearest}`, details)
+  }
+}
+
+/** What every Node.js has in place of a codec that it has not. */
+const OTHER_CODEC: CodecSpec = { id: 'deflate', params: defaultsOf(codecById('deflate')) }
+
+/** Whether a method can be decoded only by who knows how the keys were rotated. */
+export function usesRope(method: Method): boolean {
+  return SIDES.some((side) => method[side].transforms.some(({ id }) => transformById(id).usesRope === true))
 }
 
 /**
  * Throws LabError INVALID_METHOD where a method cannot work on a cache of this shape or leaves nothing of it to encode; details `{ reason, nearest }`,
  * the nearest method that fits.
  */
-export function checkMethod(method: Method, shape: MethodShape): void {
+export function checkFit(method: Method, shape: KvShape): void {
   const first = misfit(method, shape)
   if (first === null) return
   let nearest = first.instead
@@ -57,50 +72,55 @@ export function checkMethod(method: Method, shape: MethodShape): void {
  * Bits per value of the whole cache before any codec, headers aside; what is kept counts at the cache's own dtype.
  * An estimate for plans, not a measurement.
  */
-export function nominalBits(method: Method, shape: MethodShape): number {
+export function nominalBits(method: Method, shape: KvShape): number {
   const { layers, tokens, dtype } = shape
-  const { sinks, recent } = method.keep
-  const whole = keptLayers(method.keep, layers).size
-  const share = ((layers - whole) / layers) * (Math.max(0, tokens - sinks - recent) / tokens)
-  const encoded = SIDES.reduce((sum, side) => sum + sideBits(method[side], shape), 0) / SIDES.length
-  return share * encoded + (1 - share) * DTYPE_BITS[dtype]
+  const others = (layers - keptLayers(method.keep, layers).size) / layers
+  const sides = SIDES.map((side) => {
+    const settled = settledTokens(method, side, tokens)
+    const share = others * (settled / tokens)
+    return share === 0 ? DTYPE_BITS[dtype] : share * sideBits(method[side], { ...shape, side, tokens: settled }) + (1 - share) * DTYPE_BITS[dtype]
+  })
+  return sides.reduce((sum, bits) => sum + bits, 0) / SIDES.length
 }
 
 const DTYPE_BITS: Record<KvDtype, number> = { F32: 32, F16: 16, BF16: 16 }
 
-function sideBits({ quantizer, params }: SideSpec, shape: MethodShape): number {
-  return quantizerById(quantizer).bits(params, shape)
+function sideBits({ quantizer, params, transforms }: SideSpec, block: BlockShape): number {
+  return transforms.reduce((sum, { id, params: own }) => sum + (transformById(id).bits?.(own, block) ?? 0), quantizerById(quantizer).bits(params, block))
 }
 
 /** Why a method does not fit, and the nearest one that does not have this fault. */
 type Misfit = { readonly reason: string; readonly instead: Method }
 
-function misfit(method: Method, shape: MethodShape): Misfit | null {
+function misfit(method: Method, shape: KvShape): Misfit | null {
+  const keep = keepMisfit(method.keep, shape)
+  const tokens = shape.tokens - method.keep.sinks - method.keep.recent
   for (const side of SIDES) {
-    const wrong = sideMisfit(method[side], shape.headDim)
+    const wrong = sideMisfit(method[side], side, shape, keep ? undefined : { side, tokens })
     if (wrong) return { reason: wrong.reason, instead: { ...method, [side]: wrong.instead } }
   }
-  const wrong = keepMisfit(method.keep, shape)
-  return wrong && { reason: wrong.reason, instead: { ...method, keep: wrong.instead } }
+  return keep && { reason: keep.reason, instead: { ...method, keep: keep.instead } }
 }
 
-function sideMisfit(side: SideSpec, headDim: number): { reason: string; instead: SideSpec } | null {
-  for (const { id, params } of side.transforms) {
-    const reason = transformById(id).refuse(params, headDim)
-    if (reason !== null) return { reason: `${id}: ${reason}`, instead: { ...side, transforms: side.transforms.filter((other) => other.id !== id) } }
+/** `run`: the tokens that the keep rules leave, where they leave any. */
+function sideMisfit(spec: SideSpec, side: Side, shape: KvShape, run: Pick<BlockShape, 'side' | 'tokens'> | undefined): { reason: string; instead: SideSpec } | null {
+  const { headDim } = shape
+  for (const { id, params } of spec.transforms) {
+    const reason = transformById(id).refuse(params, { ...shape, side }, shape.rope ?? null)
+    if (reason !== null) return { reason: `${id}: ${reason}`, instead: { ...spec, transforms: spec.transforms.filter((other) => other.id !== id) } }
   }
-  const refused = quantizerById(side.quantizer).refuse(side.params, headDim)
+  const refused = quantizerById(spec.quantizer).refuse(spec.params, headDim, run)
   if (refused === null) return null
-  const reason = `${side.quantizer}: ${refused.reason}`
+  const reason = `${spec.quantizer}: ${refused.reason}`
   if (Object.keys(refused.nearest).length > 0) {
-    return { reason, instead: { ...side, params: { ...side.params, ...(refused.nearest as AnyParams) } } }
+    return { reason, instead: { ...spec, params: { ...spec.params, ...(refused.nearest as AnyParams) } } }
   }
   const other = quantizers.find((candidate) => candidate.lossy && candidate.refuse(defaultsOf(candidate), headDim) === null)
   if (!other) throw new LabError('INTERNAL', `no quantizer fits a head size of ${headDim}`)
-  return { reason, instead: { ...side, quantizer: other.id, params: defaultsOf(other) } }
+  return { reason, instead: { ...spec, quantizer: other.id, params: defaultsOf(other) } }
 }
 
-function keepMisfit(keep: KeepSpec, { layers, tokens }: MethodShape): { reason: string; instead: KeepSpec } | null {
+function keepMisfit(keep: KeepSpec, { layers, tokens }: KvShape): { reason: string; instead: KeepSpec } | null {
   const beyond = keep.layers.find((layer) => layer >= layers || layer < -layers)
   if (beyond !== undefined) {
     const within = keep.layers.filter((layer) => -layers <= layer && layer < layers)

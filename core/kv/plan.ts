@@ -1,5 +1,6 @@
 import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
+import { ropeText } from '#core/transforms/rope.ts'
 import type { KvShape } from './cache.ts'
 import { kvLayout, type KvPart, type KvStream } from './layout.ts'
 import { readMethod, writeMethod } from './methods.ts'
@@ -16,8 +17,8 @@ const plans = new Map<string, KvPlan>()
  * Errors: those of readMethod and kvLayout, and INVALID_METHOD for a text that is not canonical; nothing is kept of a plan that fails.
  */
 export function kvPlan(text: string, shape: KvShape): KvPlan {
-  const { layers, kvHeads, tokens, headDim, dtype } = shape
-  const name = `${layers} ${kvHeads} ${tokens} ${headDim} ${dtype} ${text}`
+  const { layers, kvHeads, tokens, headDim, dtype, rope } = shape
+  const name = `${layers} ${kvHeads} ${tokens} ${headDim} ${dtype} ${text} ${rope ? ropeText(rope) : ''}`
   const known = plans.get(name)
   if (known) return known
   const method = readMethod(text)

@@ -3,38 +3,57 @@ import { describe, expect, it } from 'vitest'
 import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '#core/bytes/float.ts'
 import type { LabError } from '#core/contract/errors.ts'
 import { quantizerById, quantizers } from './index.ts'
-import type { BlockShape, Quantizer, StreamArray, StreamLayout, Streams } from './quantizer.ts'
+import type { BlockShape, Quantizer, Side, StreamArray, StreamLayout, Streams } from './quantizer.ts'
 
 type Params = Readonly<Record<string, number | boolean>>
 type Dtype = BlockShape['dtype']
 
 const HEAD_DIMS = [32, 64, 80, 128, 256]
 
-/** Every combination of defaults, extremes and flags. */
+/** Whole numbers of which each is combined with each; of more of them each is changed by itself. */
+const MOST_COMBINED = 2
+
+/** Every combination of defaults, extremes and flags; a parameter that mostly is not written, by itself. */
 function choices({ params }: Quantizer): Params[] {
-  return Object.entries(params).reduce<Params[]>((sofar, [name, def]) => {
+  const all = Object.entries(params)
+  const numbers = all.filter(([, def]) => def.kind === 'int' && !def.unwritten)
+  if (numbers.length > MOST_COMBINED) {
+    const plain = Object.fromEntries(all.map(([name, def]) => [name, def.kind === 'int' ? def.default : false]))
+    return [plain, ...all.flatMap(([name, def]) => (def.kind === 'int' ? [def.min, def.max] : [true]).map((value) => ({ ...plain, [name]: value })))]
+  }
+  const start: Params[] = [Object.fromEntries(all.flatMap(([name, def]) => (def.kind === 'int' && def.unwritten ? [[name, def.default]] : [])))]
+  const combined = all.reduce((sofar, [name, def]) => {
+    if (name in start[0]!) return sofar
     const values = def.kind === 'flag' ? [false, true] : [...new Set([def.default, def.min, 32, def.max])]
     return sofar.flatMap((choice) => values.map((value) => ({ ...choice, [name]: value })))
-  }, [{}])
+  }, start)
+  const rare = all.flatMap(([name, def]) => (def.kind === 'int' && def.unwritten ? combined.filter((choice) => choice['groupSize'] === 64).map((choice) => ({ ...choice, [name]: def.min })) : []))
+  return [...combined, ...rare]
 }
 
 const cases = quantizers.flatMap((quantizer) =>
   choices(quantizer).flatMap((params) => {
-    const allowed = HEAD_DIMS.filter((headDim) => quantizer.refuse(params, headDim) === null)
-    return allowed.map((headDim) => ({ id: quantizer.id, params, headDim }))
+    const layout = (side: Side): string => JSON.stringify(quantizer.layout({ side, kvHeads: 1, tokens: 1, headDim: 256, dtype: 'F32' }, params))
+    const sides: Side[] = layout('key') === layout('value') ? ['key'] : ['key', 'value']
+    return sides.flatMap((side) => {
+      const axis = quantizer.axis?.(params, side) ?? 'token'
+      const allowed = HEAD_DIMS.filter((headDim) => quantizer.refuse(params, headDim) === null && (axis !== 'channel' || headDim === 32 || headDim === 80))
+      return allowed.map((headDim) => ({ id: quantizer.id, params, side, axis, headDim }))
+    })
   }),
 )
 
 /** Quantizers with F16 in their streams, which magnitudes of F32 can overflow, and NVFP4 with E4M3. */
-const OVERFLOWS = /^(int\d|i?q\d_.*|nf4|nvfp4|turbo\d)$/
+const OVERFLOWS = /^(kivi\d|int\d|i?q\d_.*|nf4|nvfp4|turbo\d|polar|qjl|nuq\d|cachegen|gear\d)$/
 
-/** Largest magnitude that such a quantizer surely holds: NVFP4 to 6 * 448, TurboQuant while a norm fits F16. */
+/** Largest magnitude that such a quantizer surely holds: NVFP4 to 6 * 448, what keeps a norm of a row while that fits F16, GEAR what its sparse values do. */
 function reach(id: string, headDim: number): number {
-  if (id.startsWith('turbo')) return 65504 / Math.sqrt(headDim)
+  if (/^(turbo\d|polar|qjl)$/.test(id)) return 65504 / Math.sqrt(headDim)
+  if (/^gear\d$/.test(id)) return 65504
   return id === 'nvfp4' ? 2688 : Infinity
 }
 
-const ARRAYS = { U8: Uint8Array, I8: Int8Array, F16: Uint16Array, BF16: Uint16Array, F32: Float32Array }
+const ARRAYS = { U8: Uint8Array, I8: Int8Array, U16: Uint16Array, F16: Uint16Array, BF16: Uint16Array, F32: Float32Array }
 const GUARD = 64
 const GUARD_BYTE = 0xa5
 const isGuard = (byte: number): boolean => byte === GUARD_BYTE
@@ -97,13 +116,25 @@ function asDtype(values: Float32Array, dtype: Dtype): Float32Array {
   return out
 }
 
-function expectWithinBound(quantizer: Quantizer, values: Float32Array, decoded: Float32Array, { headDim }: BlockShape, params: Params): void {
-  const bound = new Float32Array(headDim)
-  for (let at = 0; at < values.length; at += headDim) {
-    quantizer.errorBound(values.subarray(at, at + headDim), params, bound)
-    for (let i = 0; i < headDim; i++) {
-      const error = Math.abs(values[at + i]! - decoded[at + i]!)
-      if (!(error <= bound[i]!)) expect.fail(`value ${values[at + i]} came back as ${decoded[at + i]}: off by ${error}, allowed ${bound[i]}`)
+/** Places of the values that share a bound: a row of a token, or by `axis` a channel of a head, or all. */
+function runsOf({ side, kvHeads, tokens, headDim }: BlockShape, quantizer: Quantizer, params: Params): number[][] {
+  const row = (head: number, token: number): number => (head * tokens + token) * headDim
+  const numbers = (count: number): number[] => [...Array(count).keys()]
+  const axis = quantizer.axis?.(params, side)
+  if (axis === 'layer') return [numbers(kvHeads * tokens * headDim)]
+  const each = axis === 'channel'
+    ? (head: number) => numbers(headDim).map((channel) => numbers(tokens).map((token) => row(head, token) + channel))
+    : (head: number) => numbers(tokens).map((token) => numbers(headDim).map((channel) => row(head, token) + channel))
+  return numbers(kvHeads).flatMap(each)
+}
+
+function expectWithinBound(quantizer: Quantizer, values: Float32Array, decoded: Float32Array, shape: BlockShape, params: Params): void {
+  for (const places of runsOf(shape, quantizer, params)) {
+    const bound = new Float32Array(places.length)
+    quantizer.errorBound(Float32Array.from(places, (at) => values[at]!), params, bound, shape)
+    for (const [i, at] of places.entries()) {
+      const error = Math.abs(values[at]! - decoded[at]!)
+      if (!(error <= bound[i]!)) expect.fail(`value ${values[at]} came back as ${decoded[at]}: off by ${error}, allowed ${bound[i]}`)
     }
   }
 }
@@ -130,29 +161,39 @@ function ofEach(value: fc.Arbitrary<number>): (headDim: number) => fc.Arbitrary<
   return (headDim) => fc.array(value, { minLength: headDim, maxLength: headDim })
 }
 
-const input = (dtype: Dtype, headDim: number, most: number): fc.Arbitrary<{ values: Float32Array; shape: BlockShape }> =>
+/** Some runs of values that share scales: rows of a token or, by channel, the channels of a head in turn. */
+const input = (dtype: Dtype, { side, axis, headDim, id }: (typeof cases)[number]): fc.Arbitrary<{ values: Float32Array; shape: BlockShape }> =>
   fc
-    .record({ kvHeads: fc.integer({ min: 1, max: 2 }), tokens: fc.integer({ min: 1, max: 3 }) })
-    .chain(({ kvHeads, tokens }) =>
-      fc
-        .array(fc.oneof(...rowKinds.map((kind) => kind(headDim))), { minLength: kvHeads * tokens, maxLength: kvHeads * tokens })
-        .map((rows) => ({ values: asDtype(Float32Array.from(rows.flat(), (x) => Math.max(-most, Math.min(most, x))), dtype), shape: { kvHeads, tokens, headDim, dtype } })),
-    )
+    .record({ kvHeads: fc.integer({ min: 1, max: 2 }), tokens: fc.integer({ min: 1, max: axis === 'channel' ? 40 : 3 }) })
+    .chain(({ kvHeads, tokens }) => {
+      const most = reach(id, headDim)
+      const count = axis === 'channel' ? 5 : kvHeads * tokens
+      const length = axis === 'channel' ? tokens : headDim
+      const place = axis === 'channel' ? (i: number) => [i % headDim % count, Math.floor(i / headDim) % tokens] : (i: number) => [Math.floor(i / headDim), i % headDim]
+      return fc.array(fc.oneof(...rowKinds.map((kind) => kind(length))), { minLength: count, maxLength: count }).map((runs) => {
+        const value = (i: number): number => {
+          const [run = 0, at = 0] = place(i)
+          return Math.max(-most, Math.min(most, runs[run]![at]!))
+        }
+        return { values: asDtype(Float32Array.from({ length: kvHeads * tokens * headDim }, (_, i) => value(i)), dtype), shape: { side, kvHeads, tokens, headDim, dtype } }
+      })
+    })
 
-describe.each(cases)('$id $params, head size $headDim', ({ id, params, headDim }) => {
+describe.each(cases)('$id $params, $side, head size $headDim', (each) => {
+  const { id, params, side, axis, headDim } = each
   const quantizer = quantizerById(id)
   const dtypes: Dtype[] = quantizer.lossy ? ['F32'] : ['F32', 'F16', 'BF16']
 
   it.each(dtypes)('%s: bits are the bytes of the layout', (dtype) => {
-    const shape = { kvHeads: 3, tokens: 7, headDim, dtype }
+    const shape = { side, kvHeads: 3, tokens: 7, headDim, dtype }
     const layout = Object.values(quantizer.layout(shape, params))
     const bytes = layout.reduce((sum, stream) => sum + elements(stream) * ARRAYS[stream.dtype].BYTES_PER_ELEMENT, 0)
-    expect((8 * bytes) / (3 * 7 * headDim)).toBe(quantizer.bits(params, { headDim, dtype }))
+    expect((8 * bytes) / (3 * 7 * headDim)).toBeCloseTo(quantizer.bits(params, shape), 12)
   })
 
   it.each(dtypes)('%s: error within the bound, nothing else written, deterministic, close to itself the second time', (dtype) => {
     fc.assert(
-      fc.property(input(dtype, headDim, reach(id, headDim)), ({ values, shape }) => {
+      fc.property(input(dtype, each), ({ values, shape }) => {
         const once = roundTrip(quantizer, values, shape, params)
         expectWithinBound(quantizer, values, once.decoded, shape, params)
         expect(sameBytes(roundTrip(quantizer, values, shape, params).streams, once.streams)).toBe(true)
@@ -163,13 +204,14 @@ describe.each(cases)('$id $params, head size $headDim', ({ id, params, headDim }
     )
   })
 
-  it('a row depends on no other row, head or token', () => {
+  it.skipIf(axis === 'layer')(axis === 'token' ? 'a row depends on no other row, head or token' : 'a head depends on no other head', () => {
     fc.assert(
-      fc.property(input('F32', headDim, reach(id, headDim)), ({ values, shape }) => {
+      fc.property(input('F32', each), ({ values, shape }) => {
         const whole = roundTrip(quantizer, values, shape, params).decoded
-        for (let at = 0; at < values.length; at += headDim) {
-          const row = roundTrip(quantizer, values.slice(at, at + headDim), { ...shape, kvHeads: 1, tokens: 1 }, params).decoded
-          expect(Buffer.compare(asBytes(row), asBytes(whole.slice(at, at + headDim)))).toBe(0)
+        const tokens = axis === 'token' ? 1 : shape.tokens
+        for (let at = 0; at < values.length; at += tokens * headDim) {
+          const own = roundTrip(quantizer, values.slice(at, at + tokens * headDim), { ...shape, kvHeads: 1, tokens }, params).decoded
+          expect(Buffer.compare(asBytes(own), asBytes(whole.slice(at, at + tokens * headDim)))).toBe(0)
         }
       }),
       { numRuns: 4 },
@@ -178,12 +220,12 @@ describe.each(cases)('$id $params, head size $headDim', ({ id, params, headDim }
 
   it('zeros of either sign stay zero', () => {
     const zeros = Float32Array.from({ length: headDim }, (_, i) => (i % 3 === 0 ? -0 : 0))
-    const { decoded } = roundTrip(quantizer, zeros, { kvHeads: 1, tokens: 1, headDim, dtype: 'F32' }, params)
+    const { decoded } = roundTrip(quantizer, zeros, { side, kvHeads: 1, tokens: 1, headDim, dtype: 'F32' }, params)
     expect(decoded.every((value) => value === 0)).toBe(true)
   })
 
   it.each(dtypes)('%s: refuses a NaN or an infinity and says where', (dtype) => {
-    const shape: BlockShape = { kvHeads: 2, tokens: 3, headDim, dtype }
+    const shape: BlockShape = { side, kvHeads: 2, tokens: 3, headDim, dtype }
     for (const bad of [NaN, Infinity, -Infinity]) {
       for (const at of [0, headDim - 1, 3 * headDim + 5, 6 * headDim - 1]) {
         const values = Float32Array.from({ length: 6 * headDim }, (_, i) => (i % 11) - 5)
@@ -197,7 +239,7 @@ describe.each(cases)('$id $params, head size $headDim', ({ id, params, headDim }
 
   it('the largest F32 is held, saturates, or is refused as OUT_OF_RANGE', () => {
     const huge = Float32Array.from({ length: headDim }, (_, i) => (i % 2 === 0 ? 3.4e38 : -3.4e38))
-    const shape: BlockShape = { kvHeads: 1, tokens: 1, headDim, dtype: 'F32' }
+    const shape: BlockShape = { side, kvHeads: 1, tokens: 1, headDim, dtype: 'F32' }
     const encode = (): Float32Array => roundTrip(quantizer, huge, shape, params).decoded
     if (OVERFLOWS.test(id)) expect(encode).toThrow(expect.objectContaining({ name: 'LabError', code: 'OUT_OF_RANGE' }) as LabError)
     else expectWithinBound(quantizer, huge, encode(), shape, params)

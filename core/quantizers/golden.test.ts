@@ -2,10 +2,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { LabError } from '#core/contract/errors.ts'
+import { defaultsOf } from '#core/contract/method-reader.ts'
 import { quantizerById, quantizers } from './index.ts'
 import type { BlockShape, StreamArray } from './quantizer.ts'
 
-type Golden = { params: Record<string, number | boolean>; shape: BlockShape; values: string; streams: Record<string, string>; decoded: string }
+type Golden = { params: Record<string, number | boolean>; shape: Omit<BlockShape, 'side'> & { side?: BlockShape['side'] }; values: string; streams: Record<string, string>; decoded: string }
 
 const folder = fileURLToPath(new URL('../../test/golden/quantizers/', import.meta.url))
 const ids = quantizers.map(({ id }) => id)
@@ -33,7 +34,9 @@ describe('outputs of other implementations', () => {
     const quantizer = quantizerById(id)
     const cases = JSON.parse(readFileSync(`${folder}${id}.json`, 'utf8')) as Golden[]
     expect(cases.length).toBeGreaterThan(0)
-    for (const { params, shape, values, streams, decoded } of cases) {
+    for (const { params: named, shape: block, values, streams, decoded } of cases) {
+      const params = { ...defaultsOf(quantizer), ...named }
+      const shape = { ...block, side: block.side ?? 'key' }
       const out = Object.fromEntries(
         Object.entries(quantizer.layout(shape, params)).map(([name, { dtype, shape: sizes }]) => [name, sizedLike(dtype, sizes.reduce((a, b) => a * b, 1))]),
       )
@@ -76,7 +79,7 @@ describe.skipIf(!existsSync(ggmlPath))('the C functions of ggml', () => {
     const input = get(`${array}.x`)
     const rowBytes = get(`${array}.${type}.ref.q`).shape[1]!
     const rows = input.shape[0]!
-    const shape: BlockShape = { kvHeads: 1, tokens: 1, headDim: 64, dtype: 'F32' }
+    const shape: BlockShape = { side: 'key', kvHeads: 1, tokens: 1, headDim: 64, dtype: 'F32' }
     let refused = 0
     let undefinedBlocks = 0
     for (let row = 0; row < rows; row++) {

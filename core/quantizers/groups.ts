@@ -2,8 +2,8 @@ const MIN_GROUP = 16
 const MAX_GROUP = 256
 const GROUP_STEP = 8
 
-/** The option `g<N>` of quantizers with a scale for each N values along headDim of one token. */
-export const groupSize = { kind: 'int', label: 'Values per scale, along headDim', option: 'g', default: 64, min: MIN_GROUP, max: MAX_GROUP, multipleOf: GROUP_STEP } as const
+/** The option `g<N>` of quantizers with a scale for each N values. */
+export const groupSize = { kind: 'int', label: 'Values per scale', option: 'g', default: 64, min: MIN_GROUP, max: MAX_GROUP, multipleOf: GROUP_STEP } as const
 
 /** Why groups of `size` do not fit a head size, and the nearest size that does; null where they fit. */
 export function refuseGroup(size: number, headDim: number): { reason: string; nearest: { groupSize?: number } } | null {

@@ -1,13 +1,19 @@
 import { LabError } from '#core/contract/errors.ts'
+import { cachegen } from './cachegen.ts'
 import { fp8E4m3 } from './fp8-e4m3.ts'
 import { fp8E5m2 } from './fp8-e5m2.ts'
+import { gearQuantizer } from './gear.ts'
 import { ggmlQuantizer } from './ggml.ts'
 import { integerQuantizer } from './integer.ts'
 import { iq4nl } from './iq4nl.ts'
+import { kiviQuantizer } from './kivi.ts'
 import { mxfp4 } from './mxfp4.ts'
 import { nf4 } from './nf4.ts'
 import { none } from './none.ts'
+import { nuqQuantizer } from './nuq.ts'
 import { nvfp4 } from './nvfp4.ts'
+import { polar } from './polar.ts'
+import { qjl } from './qjl.ts'
 import type { Quantizer } from './quantizer.ts'
 import { turboQuantizer } from './turbo.ts'
 
@@ -35,6 +41,16 @@ export const quantizers: readonly Quantizer[] = [
   turboQuantizer(2),
   turboQuantizer(3),
   turboQuantizer(4),
+  kiviQuantizer(2),
+  kiviQuantizer(4),
+  polar,
+  qjl,
+  nuqQuantizer(2),
+  nuqQuantizer(3),
+  nuqQuantizer(4),
+  cachegen,
+  gearQuantizer(2),
+  gearQuantizer(4),
 ]
 
 /** The quantizer of that id; LabError UNKNOWN_METHOD where there is none. */

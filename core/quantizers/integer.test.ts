@@ -14,9 +14,9 @@ function rne(y: number): number {
 }
 
 /** The formulas as they stand, one value at a time, every operation rounded to F32. */
-function byTheFormula(row: Float32Array, bits: number, asym: boolean): number[] {
-  const low = Math.min(...row)
-  const high = Math.max(...row)
+function byTheFormula(row: Float32Array, bits: number, asym: boolean, clip: number): number[] {
+  const low = F(Math.min(...row) * F(clip / 100))
+  const high = F(Math.max(...row) * F(clip / 100))
   const top = asym ? 2 ** bits - 1 : 2 ** (bits - 1) - 1
   const z = asym ? half(low) : 0
   const s = half(asym ? F(F(high - low) / top) : F(Math.max(-low, high) / top))
@@ -26,10 +26,10 @@ function byTheFormula(row: Float32Array, bits: number, asym: boolean): number[] 
   })
 }
 
-function quantized(row: Float32Array, bits: 2 | 3 | 4 | 5 | 6 | 7 | 8, asym: boolean): number[] {
+function quantized(row: Float32Array, bits: 2 | 3 | 4 | 5 | 6 | 7 | 8, asym: boolean, clip: number): number[] {
   const quantizer = integerQuantizer(bits)
-  const shape = { kvHeads: 1, tokens: 1, headDim: row.length, dtype: 'F32' as const }
-  const params = { groupSize: row.length, asym }
+  const shape = { side: 'key', kvHeads: 1, tokens: 1, headDim: row.length, dtype: 'F32' } as const
+  const params = { groupSize: row.length, asym, axisChannel: false, clip }
   const out = { codes: new Uint8Array((row.length * bits) / 8), scales: new Uint16Array(1), ...(asym ? { zeros: new Uint16Array(1) } : {}) }
   quantizer.encode(row, shape, params, out)
   const decoded = new Float32Array(row.length)
@@ -40,7 +40,7 @@ function quantized(row: Float32Array, bits: 2 | 3 | 4 | 5 | 6 | 7 | 8, asym: boo
 const modes = ([2, 3, 4, 5, 6, 7, 8] as const).flatMap((bits) => [false, true].map((asym) => ({ bits, asym })))
 
 describe.each(modes)('int$bits asym=$asym equals its formula', ({ bits, asym }) => {
-  const same = (row: Float32Array): void => expect(quantized(row, bits, asym).map((x) => x + 0)).toEqual(byTheFormula(row, bits, asym).map((x) => x + 0))
+  const same = (row: Float32Array, clip = 100): void => expect(quantized(row, bits, asym, clip).map((x) => x + 0)).toEqual(byTheFormula(row, bits, asym, clip).map((x) => x + 0))
 
   it('on ties and their neighbours', () => {
     // Multiples of half a step, and the F32 values next to them: where a double rounding would show.
@@ -65,8 +65,8 @@ describe.each(modes)('int$bits asym=$asym equals its formula', ({ bits, asym }) 
     const scale = fc.constantFrom(1, 1e-3, 1e-6, 1e-7, 3e-8, 1e-40, 1e4)
     const offset = fc.constantFrom(0, 0, 1, -1, 333.3, -4000)
     fc.assert(
-      fc.property(scale, offset, fc.array(fc.double({ min: -6, max: 6, noNaN: true }), { minLength: 16, maxLength: 16 }), (by, from, numbers) => {
-        same(Float32Array.from(numbers, (x) => x * by + from))
+      fc.property(scale, offset, fc.array(fc.double({ min: -6, max: 6, noNaN: true }), { minLength: 16, maxLength: 16 }), fc.integer({ min: 50, max: 100 }), (by, from, numbers, clip) => {
+        same(Float32Array.from(numbers, (x) => x * by + from), clip)
       }),
       { numRuns: 150 },
     )

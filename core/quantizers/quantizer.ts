@@ -1,10 +1,12 @@
 import type { ParamDefs, ParamValues, QuantizerInfo } from '#core/contract/method.ts'
 
-/** One layer of one side (keys or values): `[kvHeads, tokens, headDim]`, row-major F32. */
-export type BlockShape = { readonly kvHeads: number; readonly tokens: number; readonly headDim: number; readonly dtype: 'F32' | 'F16' | 'BF16' }
+export type Side = 'key' | 'value'
+
+/** One layer of one side: `[kvHeads, tokens, headDim]`, row-major F32. `dtype` is the cache's own. */
+export type BlockShape = { readonly side: Side; readonly kvHeads: number; readonly tokens: number; readonly headDim: number; readonly dtype: 'F32' | 'F16' | 'BF16' }
 
 /** Element types of stored streams, safetensors' names; F16 and BF16 are held as their bits in a Uint16Array. */
-export type StreamDtype = 'U8' | 'I8' | 'F16' | 'BF16' | 'F32'
+export type StreamDtype = 'U8' | 'I8' | 'U16' | 'F16' | 'BF16' | 'F32'
 export type StreamArray = Uint8Array | Int8Array | Uint16Array | Float32Array
 
 /** Where one layer's part of a stream lies: shape without the leading layer axis. */
@@ -15,7 +17,7 @@ export type Streams = Readonly<Record<string, StreamArray>>
 
 /**
  * A lossy map from numbers to codes, one file each. Pure and deterministic.
- * Rows of headDim values of one token of one head are contiguous; a row never depends on `kvHeads` or on other layers.
+ * Rows of headDim values of one token of one head are contiguous; a row never depends on other layers, and on other tokens and heads only as `axis` says.
  */
 export type Quantizer<D extends ParamDefs = ParamDefs> = {
   readonly id: string
@@ -24,10 +26,17 @@ export type Quantizer<D extends ParamDefs = ParamDefs> = {
   readonly source: string
   readonly lossy: boolean
   readonly params: D
-  /** Bits per value, scales and zero points included, by its formula; the conformance suite holds it against `layout`. */
-  bits(params: ParamValues<D>, shape: Pick<BlockShape, 'headDim' | 'dtype'>): number
-  /** Why these parameters cannot work with this head size, and a valid choice; null where they can. */
-  refuse(params: ParamValues<D>, headDim: number): { reason: string; nearest: Partial<ParamValues<D>> } | null
+  /**
+   * Along what scales are shared: the values of one token of one head, as it is where this is missing; those of one channel of one head over tokens, and then a token
+   * depends on others; or more of a layer, and then tokens and heads may depend on all others.
+   */
+  axis?(params: ParamValues<D>, side: Side): 'token' | 'channel' | 'layer'
+  /** How many of a run of tokens are quantised, from the first on; the others stay as they are. All of them where this is missing. */
+  settled?(tokens: number, side: Side, params: ParamValues<D>): number
+  /** Bits per value of what is quantised, scales and zero points included, by its formula; the conformance suite holds it against `layout`. */
+  bits(params: ParamValues<D>, shape: BlockShape): number
+  /** Why these parameters cannot work with this head size or, where it is known, with this run of tokens, and a valid choice; null where they can. */
+  refuse(params: ParamValues<D>, headDim: number, run?: Pick<BlockShape, 'side' | 'tokens'>): { reason: string; nearest: Partial<ParamValues<D>> } | null
   /** The streams of one layer, name to dtype and shape; sizes depend on nothing but the arguments. */
   layout(shape: BlockShape, params: ParamValues<D>): Readonly<Record<string, StreamLayout>>
   /**
@@ -37,8 +46,11 @@ export type Quantizer<D extends ParamDefs = ParamDefs> = {
   encode(values: Float32Array, shape: BlockShape, params: ParamValues<D>, out: Streams): void
   /** Decode into `out` (length kvHeads*tokens*headDim). Returns whether all of it is finite, as it is unless the streams are damaged. */
   decode(streams: Streams, shape: BlockShape, params: ParamValues<D>, out: Float32Array): boolean
-  /** Largest allowed |x - x'| for each value of one row of headDim values; written to `bound`. Holds in exact arithmetic plus F32 rounding. */
-  errorBound(row: Float32Array, params: ParamValues<D>, bound: Float32Array): void
+  /**
+   * Largest allowed |x - x'| for each value of one row of headDim values or, by `axis`, of one channel of a head over all tokens or of the whole layer of that shape;
+   * written to `bound`. Holds in exact arithmetic plus F32 rounding.
+   */
+  errorBound(values: Float32Array, params: ParamValues<D>, bound: Float32Array, shape: BlockShape): void
 }
 
 /** Gives a quantizer its parameter types; the registry in index.ts lists the results. */

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { defaultsOf } from '#core/contract/method-reader.ts'
 import { quantizerById } from './index.ts'
 
 /**
  * SNR in dB on independent N(0, 1) values, computed for this project from the reference arithmetic (design document "methods", 1.1).
  * Four million values give these to about 0.01 dB. TurboQuant's are those of Lloyd-Max levels where the head size is large; for 128, where
- * rows lie on a sphere, and for 4over6 they come from the same arithmetic in numpy's F64. A head size of its own stands last.
+ * rows lie on a sphere, for 4over6, nuq and CacheGen they come from the same arithmetic in numpy. PolarQuant's is 2 - 2 Π E cos(ψ - ψ'), the mean over each level's
+ * angles, as an integral; QJL's is its (π/2 - 1) / signs of the signal, where the head size is large. A head size of its own stands last.
  */
 const ORACLE: readonly [id: string, params: Readonly<Record<string, number | boolean>>, db: number, headDim?: number][] = [
   ['q8_0', {}, 45.43],
@@ -21,6 +23,11 @@ const ORACLE: readonly [id: string, params: Readonly<Record<string, number | boo
   ['int2', { groupSize: 32, asym: true }, 8.12],
   ['int2', { groupSize: 64, asym: true }, 6.93],
   ['int2', { groupSize: 128, asym: true }, 6.01],
+  ['int4', { groupSize: 32, asym: false, axisChannel: true }, 20.26],
+  ['int4', { groupSize: 32, asym: true, axisChannel: true }, 22.13],
+  ['int3', { groupSize: 32, asym: true, axisChannel: true }, 15.51],
+  ['kivi2', { group: 64 }, 6.93],
+  ['kivi4', { group: 32 }, 22.13],
   ['iq4_nl', {}, 22.08],
   ['fp8-e4m3', {}, 31.52],
   ['fp8-e5m2', {}, 25.54],
@@ -38,6 +45,14 @@ const ORACLE: readonly [id: string, params: Readonly<Record<string, number | boo
   ['turbo2', { normCorrection: true }, 9.26, 128],
   ['turbo3', { normCorrection: true }, 14.72, 128],
   ['turbo4', { normCorrection: true }, 20.38, 128],
+  ['polar', {}, 14.94],
+  ['qjl', { signs: 1 }, 2.44, 1024],
+  ['qjl', { signs: 2 }, 5.45, 1024],
+  ['nuq2', {}, 8.97],
+  ['nuq3', {}, 14.42],
+  ['nuq4', {}, 19.96],
+  ['cachegen', { bins: 32 }, 25.23],
+  ['cachegen', { bins: 16 }, 18.61],
 ]
 const TOLERANCE_DB = 0.05
 
@@ -67,9 +82,10 @@ describe('SNR on four million normal values', () => {
   const values = normals(VALUES, 20240229)
   const decoded = new Float32Array(values.length)
 
-  it.each(ORACLE)('%s %j: %d dB', (id, params, expected, headDim = HEAD_DIM) => {
-    const shape = { kvHeads: 1, tokens: VALUES / headDim, headDim, dtype: 'F32' } as const
+  it.each(ORACLE)('%s %j: %d dB', (id, named, expected, headDim = HEAD_DIM) => {
+    const shape = { side: 'key', kvHeads: 1, tokens: VALUES / headDim, headDim, dtype: 'F32' } as const
     const quantizer = quantizerById(id)
+    const params = { ...defaultsOf(quantizer), ...named }
     const layout = Object.entries(quantizer.layout(shape, params))
     const streams = Object.fromEntries(
       layout.map(([name, { dtype, shape: sizes }]) => {

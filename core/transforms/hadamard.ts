@@ -11,8 +11,12 @@ export const hadamard = defineTransform({
   id: 'hadamard',
   label: 'Walsh-Hadamard rotation of 64 values along headDim',
   source: 'Ashkboos et al., "QuaRot", arXiv 2404.00456; llama.cpp pull request 21038',
+  lossy: true,
   params: {},
-  refuse: (_, headDim) => (headDim % ROTATED === 0 ? null : `it rotates ${ROTATED} values at a time, which does not divide the head size ${headDim}`),
+  refuse: (_, { headDim }) => (headDim % ROTATED === 0 ? null : `it rotates ${ROTATED} values at a time, which does not divide the head size ${headDim}`),
   forward: (values) => kernels.hadamard(values),
-  inverse: (values) => kernels.hadamard(values),
+  inverse(values) {
+    kernels.hadamard(values)
+    return true
+  },
 })

@@ -1,3 +1,4 @@
+import { select } from './select.ts'
 import { defineTransform } from './transform.ts'
 
 /**
@@ -8,6 +9,7 @@ export const sparse = defineTransform({
   id: 'sparse',
   label: 'Zero the smallest values of each token',
   source: 'Magnitude pruning by row: Han et al., "Learning both Weights and Connections", arXiv 1506.02626',
+  lossy: true,
   params: { percent: { kind: 'int', label: 'Percent of values set to zero', option: 'sparse', default: 50, min: 1, max: 95 } },
   refuse: () => null,
   forward(values, { headDim }, { percent }) {
@@ -19,31 +21,8 @@ export const sparse = defineTransform({
       zeroSmallest(values, at, headDim, select(magnitudes, count - 1), count)
     }
   },
-  inverse() {},
+  inverse: () => true,
 })
-
-/** The value that would stand at `index` if `numbers` were sorted; reorders them (Hoare's selection). */
-function select(numbers: Float32Array, index: number): number {
-  let left = 0
-  let right = numbers.length - 1
-  while (left < right) {
-    const pivot = numbers[(left + right) >> 1]!
-    let i = left
-    let j = right
-    while (i <= j) {
-      while (numbers[i]! < pivot) i++
-      while (numbers[j]! > pivot) j--
-      if (i > j) break
-      const swapped = numbers[i]!
-      numbers[i++] = numbers[j]!
-      numbers[j--] = swapped
-    }
-    if (index <= j) right = j
-    else if (index >= i) left = i
-    else break
-  }
-  return numbers[index]!
-}
 
 /** Zero the values of one row below `limit`, and of those at it as many of the first as make `count` in all. */
 function zeroSmallest(values: Float32Array, at: number, length: number, limit: number, count: number): void {

@@ -1,18 +1,22 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { BlockShape } from '#core/quantizers/quantizer.ts'
 import type { LabError } from '#core/contract/errors.ts'
 import { transformById, transforms } from './index.ts'
 
-const shapeOf = (values: Float32Array, headDim: number): { kvHeads: number; tokens: number; headDim: number; dtype: 'F32' } => ({
+const shapeOf = (values: Float32Array, headDim: number): BlockShape => ({
+  side: 'key',
   kvHeads: 1,
   tokens: values.length / headDim,
   headDim,
   dtype: 'F32',
 })
 
+const NOWHERE = { from: 0, rope: null }
+
 function forward(id: string, values: Float32Array, headDim: number, params: Record<string, number> = {}): Float32Array {
   const out = values.slice()
-  transformById(id).forward(out, shapeOf(values, headDim), params)
+  transformById(id).forward(out, shapeOf(values, headDim), params, NOWHERE, {})
   return out
 }
 
@@ -78,7 +82,7 @@ describe('hadamard', () => {
         const out = forward('hadamard', values, 64)
         const norm = (array: Float32Array): number => Math.hypot(...array)
         expect(norm(out)).toBeCloseTo(norm(values), 2)
-        transformById('hadamard').inverse(out, shapeOf(values, 64), {})
+        transformById('hadamard').inverse(out, shapeOf(values, 64), {}, NOWHERE, {})
         const size = norm(values)
         values.forEach((value, i) => expect(Math.abs(out[i]! - value)).toBeLessThanOrEqual(size * 2 ** -20))
       }),
@@ -88,9 +92,10 @@ describe('hadamard', () => {
 
   it('refuses head sizes that 64 does not divide', () => {
     const hadamard = transformById('hadamard')
-    expect([64, 128, 192, 256].map((headDim) => hadamard.refuse({}, headDim))).toEqual([null, null, null, null])
-    expect(hadamard.refuse({}, 80)).toContain('80')
-    expect(hadamard.refuse({}, 32)).not.toBeNull()
+    const refusal = (headDim: number): string | null => hadamard.refuse({}, { side: 'key', kvHeads: 1, headDim }, null)
+    expect([64, 128, 192, 256].map(refusal)).toEqual([null, null, null, null])
+    expect(refusal(80)).toContain('80')
+    expect(refusal(32)).not.toBeNull()
   })
 })
 
@@ -116,7 +121,7 @@ describe('sparse', () => {
 
   it('its inverse does nothing', () => {
     const values = Float32Array.of(0, 1, 2, 3)
-    transformById('sparse').inverse(values, shapeOf(values, 4), { percent: 50 })
+    transformById('sparse').inverse(values, shapeOf(values, 4), { percent: 50 }, NOWHERE, {})
     expect([...values]).toEqual([0, 1, 2, 3])
   })
 })

@@ -13,11 +13,11 @@ const ROUNDING: f32 = 12582912
 const ROUNDING_BITS: i32 = 0x4b400000
 
 /** Encodes values to codes, scales and zeros. False where they cannot be: for a NaN, an infinity or a scale or zero point beyond F16. */
-export function quantizeGroups(groups: i32, groupSize: i32, bits: i32, asym: bool): bool {
+export function quantizeGroups(groups: i32, groupSize: i32, bits: i32, asym: bool, clip: f32): bool {
   const groupBytes: usize = (<usize>groupSize) << 2
   const codeBytes: usize = (groupSize * bits) >> 3
   const top: i32 = asym ? (1 << bits) - 1 : (1 << (bits - 1)) - 1
-  if (asym ? !findRanges(groups, groupBytes, <f32>top) : !findMagnitudes(groups, groupBytes, <f32>top)) return false
+  if (asym ? !findRanges(groups, groupBytes, <f32>top, clip) : !findMagnitudes(groups, groupBytes, <f32>top, clip)) return false
   const low = f32x4.splat(asym ? 0 : -(<f32>top))
   const high = f32x4.splat(<f32>top)
   // Taken from the bits of a rounded quotient q this leaves the code: q, or q + top.
@@ -34,10 +34,10 @@ export function quantizeGroups(groups: i32, groupSize: i32, bits: i32, asym: boo
   return true
 }
 
-/** Finds each group's scale, the step that its values are divided by, from its largest magnitude; its offset is 0. False where F16 holds no such scale. */
-export function findMagnitudes(groups: i32, groupBytes: usize, top: f32): bool {
+/** Finds each group's scale, the step that its values are divided by, from its largest magnitude times `clip`; its offset is 0. False where F16 holds no such scale. */
+export function findMagnitudes(groups: i32, groupBytes: usize, top: f32, clip: f32): bool {
   let from = valuesAt
-  for (let at: usize = 0; at < <usize>groups << 2; at += 4, from += groupBytes) store<f32>(stepsAt + at, largestMagnitude(from, from + groupBytes))
+  for (let at: usize = 0; at < <usize>groups << 2; at += 4, from += groupBytes) store<f32>(stepsAt + at, largestMagnitude(from, from + groupBytes) * clip)
   let special = i32x4.splat(0)
   // Four groups at a time: what stands beyond the last must not look like a fault.
   v128.store(stepsAt + (<usize>groups << 2), special)
@@ -49,23 +49,21 @@ export function findMagnitudes(groups: i32, groupBytes: usize, top: f32): bool {
 }
 
 /** As findMagnitudes, with scales from the range of a group and the least value, the first of equal zeros, as zero point and offset. */
-function findRanges(groups: i32, groupBytes: usize, top: f32): bool {
+function findRanges(groups: i32, groupBytes: usize, top: f32, clip: f32): bool {
   let sum: f32 = 0
   let from = valuesAt
   for (let at: usize = 0; at < <usize>groups << 2; at += 4, from += groupBytes) {
     findRange(from, from + groupBytes)
     sum += total
-    store<f32>(stepsAt + at, abs(most - least))
-    store<f32>(offsetsAt + at, least === 0 ? firstOf(from, 0) : least)
+    store<f32>(stepsAt + at, abs(most * clip - least * clip))
+    store<f32>(offsetsAt + at, (least === 0 ? firstOf(from, 0) : least) * clip)
   }
   let special = i32x4.splat(0)
   v128.store(stepsAt + (<usize>groups << 2), special)
   v128.store(offsetsAt + (<usize>groups << 2), special)
   for (let group: usize = 0; group < <usize>groups; group += 4) {
-    const zero = toF16(v128.load(offsetsAt + (group << 2)))
-    v128.store_lane<u64>(zerosAt + (group << 1), i16x8.narrow_i32x4_u(zero, zero), 0)
-    v128.store(offsetsAt + (group << 2), fromF16(zero))
-    special = v128.or(special, v128.or(special16(zero), storeScales(group, v128.load(stepsAt + (group << 2)), top)))
+    special = v128.or(special, storeZeros(group, v128.load(offsetsAt + (group << 2))))
+    special = v128.or(special, storeScales(group, v128.load(stepsAt + (group << 2)), top))
   }
   return sum - sum === 0 && !v128.any_true(special)
 }
@@ -73,12 +71,22 @@ function findRanges(groups: i32, groupBytes: usize, top: f32): bool {
 /** Stores the scales of four groups, and as their steps the same in F32, or infinity where it is 0, so that all quotients are 0. Ones where F16 does not hold it. */
 // @ts-ignore: decorator
 @inline
-function storeScales(group: usize, span: v128, top: f32): v128 {
+export function storeScales(group: usize, span: v128, top: f32): v128 {
   const scale = toF16(f32x4.div(span, f32x4.splat(top)))
   v128.store_lane<u64>(scalesAt + (group << 1), i16x8.narrow_i32x4_u(scale, scale), 0)
   const zero = i32x4.eq(scale, i32x4.splat(0))
   v128.store(stepsAt + (group << 2), v128.or(fromF16(scale), v128.and(zero, i32x4.splat(0x7f800000))))
   return special16(scale)
+}
+
+/** Stores the zero points of four groups, and as their offsets the same in F32. Ones where F16 does not hold it. */
+// @ts-ignore: decorator
+@inline
+export function storeZeros(group: usize, least: v128): v128 {
+  const zero = toF16(least)
+  v128.store_lane<u64>(zerosAt + (group << 1), i16x8.narrow_i32x4_u(zero, zero), 0)
+  v128.store(offsetsAt + (group << 2), fromF16(zero))
+  return special16(zero)
 }
 
 function pack8(from: usize, end: usize, s: v128, z: v128, low: v128, high: v128, base: v128, to: usize): void {
@@ -126,9 +134,10 @@ function eight(at: usize, s: v128, z: v128, low: v128, high: v128, base: v128): 
   return i16x8.narrow_i32x4_s(four(v128.load(at), s, z, low, high, base), four(v128.load(at, 16), s, z, low, high, base))
 }
 
+/** Four of them, 32 bits each, with a scale and a zero point for each lane. */
 // @ts-ignore: decorator
 @inline
-function four(x: v128, s: v128, z: v128, low: v128, high: v128, base: v128): v128 {
+export function four(x: v128, s: v128, z: v128, low: v128, high: v128, base: v128): v128 {
   const quotient = f32x4.div(f32x4.sub(x, z), s)
   return i32x4.sub(f32x4.add(f32x4.pmin(high, f32x4.pmax(low, quotient)), f32x4.splat(ROUNDING)), base)
 }

@@ -33,6 +33,10 @@ export const planesAt: usize = boundsAt + 64
 export const splatsAt: usize = planesAt + 64
 /** Terms of a block in F32, twice 32. */
 export const termsAt: usize = splatsAt + 256
+/** rANS: 256 frequencies in 16 bits, four states, and the table that is worked out from the frequencies. */
+export const ransCountsAt: usize = termsAt + 256
+export const ransStatesAt: usize = ransCountsAt + 512
+export const ransAt: usize = ransStatesAt + 64
 
 /** Puts zeros behind the end of an input, as far as a turn of sixteen values may read. */
 // @ts-ignore: decorator

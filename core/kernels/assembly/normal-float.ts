@@ -8,7 +8,7 @@ import { readScales } from './scales'
 /** Encodes values to codes and scales. False where they cannot be: for a NaN, an infinity or a scale beyond F16. */
 export function quantizeNormalFloat(groups: i32, groupSize: i32): bool {
   const groupBytes: usize = (<usize>groupSize) << 2
-  if (!findMagnitudes(groups, groupBytes, 1)) return false
+  if (!findMagnitudes(groups, groupBytes, 1, 1)) return false
   spreadBounds()
   let from = valuesAt
   let to = codesAt

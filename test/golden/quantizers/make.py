@@ -49,6 +49,23 @@ def integer(x, bits, group, asym):
     streams = dict(codes=pack((q if asym else q + top).astype(int), bits), scales=s16, **(dict(zeros=z16) if asym else {}))
     return case(x, streams, (q * s + z).reshape(x.shape), dict(groupSize=group, asym=asym))
 
+def by_channel(x, bits, group, asym):
+    """Groups of tokens of one channel of a head, the last one shorter: each head transposed, its columns cut."""
+    heads, tokens, dim = x.shape; cut = range(0, tokens, group)
+    parts = [[integer(np.ascontiguousarray(x[h, t:t + group].T)[None], bits, len(x[h, t:t + group]), asym) for t in cut] for h in range(heads)]
+    read = lambda p, name, dtype: np.frombuffer(base64.b64decode(p["streams"][name]), dtype)
+    def codes(p, n):
+        planes = np.unpackbits(read(p, "codes", np.uint8), bitorder="little")[:dim * n * bits].reshape(dim, n, bits)
+        return (planes << np.arange(bits)).sum(2).T
+    q = np.concatenate([codes(p, min(group, tokens - t)) for head in parts for t, p in zip(cut, head)])
+    back = np.concatenate([np.frombuffer(base64.b64decode(p["decoded"]), F).reshape(dim, -1).T for head in parts for p in head]).reshape(x.shape)
+    streams = dict(codes=pack(q, bits), **{name: np.concatenate([read(p, name, np.float16) for head in parts for p in head]) for name in ("scales", *(("zeros",) if asym else ()))})
+    return case(x, streams, back, dict(groupSize=group, asym=asym, axisChannel=True))
+
+def kivi(x, bits, group, side):
+    made = by_channel(x, bits, group, True) if side == "key" else integer(x, bits, group, True)
+    return dict(made, params=dict(group=group), shape=dict(made["shape"], side=side))
+
 def ggml_blocks(x, name):
     x[1, 7] = x[0, 0] * F(3)                             # 1 / d overflows for F32 subnormals, which C leaves undefined
     t = gguf.GGMLQuantizationType[name.upper()]; blocks = gguf.quantize(x.reshape(-1, x.shape[-1]), t)
@@ -159,7 +176,9 @@ def ggml_subset(path):
 
 np.seterr(divide="ignore", invalid="ignore")
 for bits in range(2, 9):
-    write(f"int{bits}", [integer(rows(64, bits), bits, 64, False), integer(rows(64, bits), bits, 32, True), integer(rows(80, bits), bits, 16, False), integer(rows(128, bits), bits, 128, True)])
+    write(f"int{bits}", [integer(rows(64, bits), bits, 64, False), integer(rows(64, bits), bits, 32, True), integer(rows(80, bits), bits, 16, False), integer(rows(128, bits), bits, 128, True),
+        by_channel(rows(32, bits), bits, 16, False), by_channel(rows(80, bits), bits, 3, True)])
+for bits in (2, 4): write(f"kivi{bits}", [kivi(rows(64, 50 + bits), bits, group, side) for side, group in (("key", 4), ("value", 32), ("key", 8), ("value", 64))])
 for i, name in enumerate(("q8_0", "q4_0", "q4_1", "q5_0", "q5_1")):
     peer = [ggml_blocks(rows(64, 7), name), ggml_blocks(rows(128, 8), name)]
     assert all(ggml_c(np.frombuffer(base64.b64decode(c["values"]), F).reshape(2, 8, -1), name)["streams"] == c["streams"] for c in peer), name
