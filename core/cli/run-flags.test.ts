@@ -37,7 +37,8 @@ describe('flags of a sweep', () => {
   })
 
   it('names what there is where a mode or provider is not', () => {
-    expect(messageOf(() => specOf({ mode: 'streaming' }))).toBe('INVALID_INPUT --mode: this version has no "streaming": there is handoff')
+    expect(specOf({ mode: 'streaming', block: '32' })).toEqual({ mode: 'streaming', block: 32 })
+    expect(messageOf(() => specOf({ mode: 'online' }))).toBe('INVALID_INPUT --mode: this version has no "online": there is handoff, streaming, in-pass')
     expect(messageOf(() => specOf({ provider: 'cuda' }))).toContain('there is cpu')
     expect(messageOf(() => specOf({ join: 'x' }))).toContain('file, hf-rows, documents')
   })

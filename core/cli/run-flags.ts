@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { LabError } from '#core/contract/errors.ts'
-import { BOS_POLICIES, GATE_METRICS, JOIN_RULES } from '#core/contract/choices.ts'
+import { BOS_POLICIES, GATE_METRICS, JOIN_RULES, MODES } from '#core/contract/choices.ts'
 import type { GateSpec, RunSpec } from '#core/contract/spec.ts'
 
 /** Flags as typed; what was not given is not there. */
@@ -9,6 +9,7 @@ export type RunFlags = {
   data?: string
   column?: string
   mode?: string
+  block?: string
   join?: string
   bos?: string
   context?: string
@@ -34,7 +35,8 @@ export const COLUMN = ['--column <name>', 'of a table (.jsonl, .csv, .parquet) t
 export function addScoringFlags(command: Command): Command {
   return command
     .option(...COLUMN)
-    .option('--mode <mode>', 'how the cache is used: handoff', 'handoff')
+    .option('--mode <mode>', 'when the cache is compressed: handoff (once, between two passes), streaming (as tokens leave the recent window), in-pass (as they are read) (default: handoff)')
+    .option('--block <tokens>', 'tokens that streaming feeds at once (default: 64)')
     .option('--join <rule>', 'how a text becomes one stream: file, hf-rows, documents (default: file)')
     .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
     .option('--context <tokens>', 'window length (default: 512; 64 for the model demo, which reads little far back)')
@@ -54,7 +56,8 @@ export function specOf(flags: RunFlags): Partial<RunSpec> {
   if (flags.model !== undefined) spec.model = flags.model
   if (flags.data !== undefined) spec.data = flags.data
   if (flags.column !== undefined) spec.column = flags.column
-  if (flags.mode !== undefined) spec.mode = oneOf('--mode', flags.mode, ['handoff'])
+  if (flags.mode !== undefined) spec.mode = oneOf('--mode', flags.mode, MODES)
+  if (flags.block !== undefined) spec.block = whole('--block', flags.block)
   if (flags.join !== undefined) spec.join = oneOf('--join', flags.join, JOIN_RULES)
   if (flags.bos !== undefined) spec.bos = oneOf('--bos', flags.bos, BOS_POLICIES)
   if (flags.context !== undefined) spec.contextLength = whole('--context', flags.context)

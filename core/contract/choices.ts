@@ -7,6 +7,9 @@ export const REPORT_FORMATS = ['json', 'csv', 'markdown'] as const
 /** Metrics that a gate may limit. */
 export const GATE_METRICS = ['lnRatio', 'klMean', 'klP99', 'deltaPerplexity'] as const
 
+/** How the cache is compressed while a text is scored: once between two passes, as tokens leave a window, or as they are read. */
+export const MODES = ['handoff', 'streaming', 'in-pass'] as const
+
 /** How texts become one stream of tokens. */
 export const JOIN_RULES = ['file', 'hf-rows', 'documents'] as const
 

@@ -14,6 +14,8 @@ export function commandLine(spec: RunSpec): string {
   if (spec.column !== null) flag('--column', spec.column)
   flag('--join', spec.join, 'file')
   flag('--bos', spec.bos, 'model')
+  flag('--mode', spec.mode, 'handoff')
+  if (spec.block !== null) flag('--block', spec.block)
   flag('--context', spec.contextLength)
   flag('--prefix', spec.prefixLength)
   flag('--advance', spec.advance, spec.contextLength)

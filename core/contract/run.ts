@@ -69,14 +69,14 @@ export type Trial = {
 export type Controls = {
   /** `none` through the file and back: equal bits, KL exactly 0, no flips. */
   identity: { windows: number; klMax: number; flips: number; equalBits: boolean; passed: boolean }
-  /** The reference scored again with another batch size: the floor. */
+  /** The reference scored again, in its own mode, with another batch size: the floor. */
   aa: { windows: number; klMean: number; klMax: number; batch: number; passed: boolean }
-  /** Another window's prefix injected: how much this model on this text reads its cache at all. `needed`: the mean KL it must exceed for verdicts. */
+  /** Another window's prefix injected, in every mode by a pass as in handoff: how much this model on this text reads its cache at all. `needed`: the mean KL it must exceed for verdicts. */
   wrongCache: { windows: number; klMean: number; low: number; needed: number; passed: boolean }
 }
 
 export type Protocol = {
-  mode: 'handoff'
+  mode: RunSpec['mode']
   contextLength: number
   prefixLength: number
   block: number | null

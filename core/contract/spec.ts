@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { BOS_POLICIES, JOIN_RULES } from './choices.ts'
+import { BOS_POLICIES, JOIN_RULES, MODES } from './choices.ts'
 
 /** Limits of a method's damage; each is in the unit of the metric, null = not part of the gate. */
 export const gateSpec = z
@@ -28,7 +28,9 @@ export const runSpec = z
     column: z.string().min(1).nullable().default(null),
     join: z.enum(JOIN_RULES),
     bos: z.enum(BOS_POLICIES),
-    mode: z.literal('handoff'),
+    mode: z.enum(MODES),
+    /** In streaming the tokens that are fed at once; null in other modes. */
+    block: z.int().min(1).nullable().default(null),
     contextLength: z.int().min(4).max(1_048_576),
     prefixLength: z.int().min(1),
     /** Tokens from the start of one window to the start of the next. */

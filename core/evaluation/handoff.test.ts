@@ -5,6 +5,7 @@ import { SIDES } from '#core/kv/cache.ts'
 import { decodeKv, encodeKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
 import { findModel } from '#core/library/models.ts'
+import { agrees } from '../../test/torch-agrees.ts'
 import { golden, readTorch, shared, type TorchFixture } from '../../test/torch.ts'
 import type { TokenScores } from './score.ts'
 import { openSession, type ModelSession } from './session.ts'
@@ -44,29 +45,6 @@ async function handoff(session: ModelSession, fixture: TorchFixture, methods: re
   )
 }
 
-const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
-const rms = (values: readonly number[]): number => Math.sqrt(mean(values.map((value) => value ** 2)))
-
-/**
- * Two libraries compute the cache alike to some 1e-6 of its largest value. Where a value lies that close to the middle between two codes,
- * they choose different ones: a handful of the tens of thousands of values of a window, each as wrong as any other. So scores differ by about
- * a hundredth of what the method does to them, hence bounds in units of that; more is a difference in method.
- */
-async function agrees(fixture: TorchFixture, method: string, own: TokenScores): Promise<void> {
-  const count = own.nll.length
-  const array = async (name: string): Promise<Float32Array> => (await fixture.floats(`handoff.${name}`)).slice(0, count)
-  const [none, nll, kl] = [await array('none.nll'), await array(`${method}.nll`), await array(`${method}.kl`)]
-  const agree = (await fixture.bytes(`handoff.${method}.agree`)).slice(0, count)
-  const difference = Array.from(own.nll, (value, i) => value - (nll[i] ?? NaN))
-  const effect = rms(Array.from(nll, (value, i) => value - (none[i] ?? NaN)))
-  expect(rms(difference), 'losses').toBeLessThan(1e-4 + 0.03 * effect)
-  expect(Math.abs(mean(difference)), 'Δ ln PPL').toBeLessThan(1e-5 + 1e-3 * effect)
-  expect(Math.abs(mean(own.kl) - mean(kl)), 'mean KL').toBeLessThan(1e-8 + 0.01 * mean(kl))
-  expect(own.agree.filter((value, i) => value !== agree[i]).length, 'top-1 agreement').toBeLessThanOrEqual(2 + count / 1000)
-  // The graph works in F32: e^d has an error of 6e-8 where d is small.
-  expect(Math.min(...own.kl)).toBeGreaterThan(-2e-7)
-}
-
 async function sameCache(session: ModelSession, fixture: TorchFixture): Promise<void> {
   const cache = await session.prefill(fixture.windows[0]?.subarray(0, 64) ?? new Uint32Array())
   for (const side of SIDES) {
@@ -103,7 +81,7 @@ describe('handoff on the demo model, as torch', () => {
       const scores = await handoff(session, fixture, methods, fixture.windows.length, 4)
       for (const [method, own] of scores) {
         expect(own.nll).toHaveLength(fixture.windows.length * (fixture.facts.prefix - 1))
-        await agrees(fixture, method, own).catch((error: unknown) => {
+        await agrees(fixture, 'handoff', method, own).catch((error: unknown) => {
           throw new Error(`${method}: ${error instanceof Error ? error.message : String(error)}`)
         })
       }
@@ -159,7 +137,7 @@ describe.skipIf(!existsSync(smol))('handoff on SmolLM2, as torch (skipped withou
 
   it('methods of several kinds on one window', async () => {
     const scores = await handoff(session, fixture, ['none', 'int4:g64', 'q4_0', 'int2:g32:asym', 'int4:g64@sinks4'], 1, 1)
-    for (const [method, own] of scores) await agrees(fixture, method, own)
+    for (const [method, own] of scores) await agrees(fixture, 'handoff', method, own)
     expect(new Set(scores.get('none')?.kl)).toEqual(new Set([0]))
   })
 })

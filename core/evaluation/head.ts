@@ -5,7 +5,7 @@ import { METRIC_INPUTS, METRIC_OUTPUTS, metricRun, WIDE_LOGITS } from '#core/onn
 import type { Feeds, Graph, Tensor } from './runtime.ts'
 import { scoreAgainst, type Reference, type TokenScores } from './score.ts'
 
-/** Hidden states `[batch, tokens, width]` as the body gives them: F32, or the bits of F16. */
+/** Hidden states `[batch, tokens, width]` as the body gives them: F32, or the bits of F16. Of a graph that runs whole the logits take their place, its width the vocabulary. */
 export type HiddenStates = { readonly data: Float32Array | Uint16Array; readonly batch: number; readonly tokens: number; readonly width: number }
 
 /** The LM head of a split model: logits of hidden states, or their scores against a reference without the logits ever leaving it. */
@@ -142,8 +142,13 @@ function sum(values: Float32Array, from: number, count: number): number {
 /** The values of a tensor as F32; those of F16 are converted. */
 export function floatsOf(tensor: Tensor): Float32Array {
   const { data } = tensor
+  if (data instanceof Float32Array || data instanceof Uint16Array) return asFloats(data)
+  throw new LabError('INTERNAL', `a ${tensor.type} tensor where float32 or float16 was declared`)
+}
+
+/** F32 values as they are; the bits of F16 converted. */
+export function asFloats(data: Float32Array | Uint16Array): Float32Array {
   if (data instanceof Float32Array) return data
-  if (!(data instanceof Uint16Array)) throw new LabError('INTERNAL', `a ${tensor.type} tensor where float32 or float16 was declared`)
   const values = new Float32Array(data.length)
   kernels.decodeFloats('F16', data, values)
   return values

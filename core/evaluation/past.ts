@@ -8,7 +8,8 @@ import { SIDES, type KvArrays, type KvCache, type KvShape, type Side } from '#co
  */
 export class Past {
   readonly batch: number
-  readonly tokens: number
+  #tokens: number
+  readonly #rowToken: number
   readonly #key: readonly Float32Array[]
   readonly #value: readonly Float32Array[]
   /** What a half-precision model is fed; the memory is used at every pass. */
@@ -16,17 +17,30 @@ export class Past {
 
   constructor(shape: Pick<KvShape, 'layers' | 'kvHeads' | 'headDim'>, dtype: 'F32' | 'F16', batch: number, tokens: number) {
     this.batch = batch
-    this.tokens = tokens
-    const room = (): Float32Array[] => Array.from({ length: shape.layers }, () => new Float32Array(batch * shape.kvHeads * tokens * shape.headDim))
+    this.#tokens = tokens
+    this.#rowToken = batch * shape.kvHeads * shape.headDim
+    const room = (): Float32Array[] => Array.from({ length: shape.layers }, () => new Float32Array(this.#rowToken * tokens))
     this.#key = room()
     this.#value = room()
     const halves = (values: readonly Float32Array[]): Uint16Array[] => values.map(({ length }) => new Uint16Array(length))
     this.#halves = dtype === 'F16' ? { key: halves(this.#key), value: halves(this.#value) } : null
   }
 
+  get tokens(): number {
+    return this.#tokens
+  }
+
+  /** Make it the past of so many tokens, at most those it has room for; what it held is lost. */
+  resize(tokens: number): void {
+    if (tokens * this.#rowToken > (this.#key[0]?.length ?? 0)) throw new LabError('INTERNAL', `a past of ${tokens} tokens does not fit into this one`)
+    this.#tokens = tokens
+  }
+
+  /** The arrays of one row, `[kvHeads, tokens, headDim]` a layer. */
   row(row: number): KvArrays {
     if (!Number.isInteger(row) || row < 0 || row >= this.batch) throw new LabError('INTERNAL', `row ${row} of a batch of ${this.batch}`)
-    const view = (values: Float32Array): Float32Array => values.subarray((row * values.length) / this.batch, ((row + 1) * values.length) / this.batch)
+    const length = (this.#rowToken * this.#tokens) / this.batch
+    const view = (values: Float32Array): Float32Array => values.subarray(row * length, (row + 1) * length)
     return { key: this.#key.map(view), value: this.#value.map(view) }
   }
 
@@ -38,9 +52,10 @@ export class Past {
 
   /** All rows of one layer, `[batch, kvHeads, tokens, headDim]`, as the model takes them: F32, or the bits of F16, valid until the next call for that layer. */
   feed(side: Side, layer: number): Float32Array | Uint16Array {
-    const values = (side === 'key' ? this.#key : this.#value)[layer]
+    const length = this.#rowToken * this.#tokens
+    const values = (side === 'key' ? this.#key : this.#value)[layer]?.subarray(0, length)
     if (!values) throw new LabError('INTERNAL', `layer ${layer} of a past that has fewer`)
-    const bits = this.#halves?.[side][layer]
+    const bits = this.#halves?.[side][layer]?.subarray(0, length)
     if (!bits) return values
     kernels.encodeFloats('F16', values, bits)
     return bits

@@ -1,29 +1,48 @@
 import { rm } from 'node:fs/promises'
 import { LabError } from '#core/contract/errors.ts'
-import { SIDES, type KvCache, type KvShape } from '#core/kv/cache.ts'
+import { kernels } from '#core/kernels/index.ts'
+import { SIDES, type KvCache, type KvShape, type RopeFacts, type Side } from '#core/kv/cache.ts'
 import { readConfig, type ModelConfig } from '#core/library/model-config.ts'
 import type { ModelFolder } from '#core/library/models.ts'
 import type { Refusal } from '#core/onnx/head.ts'
 import { weightsModel } from '#core/onnx/metrics.ts'
 import { readGraph, type KvGraph } from '#core/onnx/kv-graph.ts'
-import { floatsOf, Head, type HiddenStates } from './head.ts'
+import { asFloats, floatsOf, Head, type HiddenStates } from './head.ts'
+import { openLayered, type LayeredBody } from './layered.ts'
 import { Past } from './past.ts'
 import { openGraph, type Feeds, type Graph, type Tensor } from './runtime.ts'
 import { Reference, scoreAgainst, type TokenScores } from './score.ts'
 import { splitSources, type SplitSources } from './split.ts'
 
-/** What can be said of an open model. `whole`: why its graph runs whole and its logits are scored outside it; null where it was split before its LM head. */
+/**
+ * What can be said of an open model. `whole`: why its graph runs whole and its logits are scored outside it; null where it was split before its LM head. `rotation`: how its
+ * keys are rotated; null where that is not known for certain.
+ */
 export type SessionInfo = Pick<KvGraph, 'layers' | 'kvHeads' | 'headDim' | 'kvDtype' | 'hasPositionIds'> &
-  Pick<ModelConfig, 'maxPositions' | 'rope'> & { readonly vocab: number; readonly whole: string | null }
+  Pick<ModelConfig, 'maxPositions' | 'rope'> & { readonly rotation: RopeFacts | null; readonly vocab: number; readonly whole: string | null }
 
-/** `graphs`: the folder that keeps edited graphs; without one they are made anew. `whole`: run the graph as it is, unedited. */
-export type SessionOptions = { readonly threads: number; readonly graphs?: string; readonly whole?: boolean }
+/**
+ * `graphs`: the folder that keeps edited graphs; without one they are made anew. `whole`: run the graph as it is, unedited. `layered`: cut at every layer too, for `inPass`;
+ * the weights are in memory once more then.
+ */
+export type SessionOptions = { readonly threads: number; readonly graphs?: string; readonly whole?: boolean; readonly layered?: boolean }
 
 /**
  * Open a model on the CPU with `threads` threads: split before its LM head, or whole where that cannot be done or its parts do not run. Throws LabError MODEL_UNSUPPORTED (a graph that cannot be evaluated, and why) or
  * MODEL_BROKEN (files that do not load, among them missing external data). Release the session when done: nothing else frees it.
  */
-export async function openSession(model: ModelFolder, { threads, graphs, whole = false }: SessionOptions): Promise<ModelSession> {
+export async function openSession(model: ModelFolder, options: SessionOptions): Promise<ModelSession> {
+  const session = await openUncut(model, options)
+  try {
+    if (options.layered) await session.openLayers(model)
+    return session
+  } catch (error) {
+    await session.release()
+    throw error
+  }
+}
+
+async function openUncut(model: ModelFolder, { threads, graphs, whole = false }: SessionOptions): Promise<ModelSession> {
   const config = await readConfig(model.configPath)
   if (whole) return openParts(model, config, threads, { reason: 'that was asked for' })
   const attempt = async (): Promise<ModelSession | { reason: string; kept: string | null }> => {
@@ -68,7 +87,7 @@ async function openParts(model: ModelFolder, config: ModelConfig, threads: numbe
     if (vocab === null) throw new LabError('MODEL_UNSUPPORTED', `${model.onnxPath} does not say how many tokens its vocabulary has, nor does config.json`)
     const weigh = head && (await openGraph({ name: 'the weights of a reference', bytes: Buffer.concat(weightsModel()), folder: '.' }, threads))
     if (weigh) open.push(weigh)
-    const info = { maxPositions: config.maxPositions, rope: config.rope, vocab, whole: 'reason' in split ? split.reason : null }
+    const info = { maxPositions: config.maxPositions, rope: config.rope, rotation: config.rotation(graph.headDim), vocab, whole: 'reason' in split ? split.reason : null }
     return new ModelSession(model.name, threads, body, head && weigh && new Head(head, weigh, vocab), graph, info)
   } catch (error) {
     for (const part of open) await part.release()
@@ -87,11 +106,12 @@ export class ModelSession {
   readonly #name: string
   readonly #graph: KvGraph
   readonly #output: string
+  #layered: LayeredBody | null = null
   /** The reference's logits, in the same memory for every window. */
   #reference = new Float32Array()
 
   /** Use `openSession`. */
-  constructor(name: string, threads: number, body: Graph, head: Head | null, graph: KvGraph, info: Pick<SessionInfo, 'maxPositions' | 'rope' | 'vocab' | 'whole'>) {
+  constructor(name: string, threads: number, body: Graph, head: Head | null, graph: KvGraph, info: Pick<SessionInfo, 'maxPositions' | 'rope' | 'rotation' | 'vocab' | 'whole'>) {
     this.threads = threads
     this.#body = body
     this.#head = head
@@ -105,16 +125,27 @@ export class ModelSession {
 
   /** Seconds spent inside ONNX Runtime. */
   get inferenceSeconds(): number {
-    return this.#body.seconds + (this.#head?.seconds ?? 0)
+    return this.#body.seconds + (this.#head?.seconds ?? 0) + (this.#layered?.seconds ?? 0)
+  }
+
+  /** Open the graph cut at every layer, for `inPass`. Throws LabError MODEL_UNSUPPORTED with the reason where it cannot be cut. */
+  async openLayers(model: ModelFolder): Promise<void> {
+    this.#layered ??= await openLayered(model, this.#graph, this.#output, this.threads)
   }
 
   /** The KV cache of `ids`, `[kvHeads, tokens, headDim]` a layer. Throws LabError INVALID_INPUT (ids or length the model cannot take) or MODEL_UNSUPPORTED (the graph failed). */
   async prefill(ids: Uint32Array): Promise<KvCache> {
-    const { layers, kvHeads, headDim, kvDtype } = this.info
     const results = await this.#body.run(this.#feeds(null, ids, 1), this.#graph.present.flatMap(({ key, value }) => [key, value]))
-    const shape: KvShape = { layers, kvHeads, tokens: ids.length, headDim, dtype: kvDtype }
+    const shape = this.shape(ids.length)
+    const { kvHeads, headDim } = shape
     const take = (name: string): Float32Array => floatsOf(this.#body.output(results, name, [1, kvHeads, ids.length, headDim]))
     return { shape, key: this.#graph.present.map(({ key }) => take(key)), value: this.#graph.present.map(({ value }) => take(value)) }
+  }
+
+  /** Shape of this model's cache of so many tokens. */
+  shape(tokens: number): KvShape {
+    const { layers, kvHeads, headDim, kvDtype, rotation } = this.info
+    return { layers, kvHeads, tokens, headDim, dtype: kvDtype, ...(rotation ? { rope: rotation } : {}) }
   }
 
   /** Room for the past of `batch` rows of `tokens` tokens, for use over and over. */
@@ -137,10 +168,16 @@ export class ModelSession {
    * the next call takes it away. Throws as `logits`, and NOT_FINITE.
    */
   async reference(past: Past, ids: Uint32Array): Promise<Reference> {
-    const size = (ids.length - 1) * this.info.vocab
+    return this.referenceOf(await this.states(past, ids, past.batch), ids.subarray(1))
+  }
+
+  /** The reference of the first row of `states`, whose token t predicts `targets[t]`; otherwise as `reference`. */
+  async referenceOf(states: HiddenStates, targets: Uint32Array): Promise<Reference> {
+    const size = targets.length * this.info.vocab
     if (this.#reference.length !== size) this.#reference = new Float32Array(size)
-    await this.#logits(past, ids, 0, this.#reference)
-    return this.#scoring(() => new Reference(this.#reference, this.info.vocab, ids.subarray(1)))
+    if (this.#head) await this.#head.logits(states, 0, 0, this.#reference)
+    else this.#reference.set(asFloats(states.data).subarray(0, size))
+    return this.#scoring(() => new Reference(this.#reference, this.info.vocab, targets))
   }
 
   /**
@@ -148,45 +185,72 @@ export class ModelSession {
    * A row that is not finite is an error of its own. Throws as `logits`.
    */
   async score(past: Past, ids: Uint32Array, reference: Reference): Promise<(TokenScores | LabError)[]> {
-    const { batch } = past
+    return this.compare(await this.states(past, ids, past.batch), reference)
+  }
+
+  /** All rows of `states`, whose first token predicts the reference's first target, scored against it; a row that is not finite is an error of its own. */
+  async compare(states: HiddenStates, reference: Reference): Promise<(TokenScores | LabError)[]> {
     const scores: (TokenScores | LabError)[] = []
-    if (this.#head) {
-      const hidden = await this.#hidden(past, ids, batch)
-      for (let row = 0; row < batch; row++) scores.push(await this.#head.compare(hidden, row, reference).catch(asResult))
-      return scores
+    const logits = this.#head ? null : asFloats(states.data)
+    for (let row = 0; row < states.batch; row++) {
+      const score = this.#head ? this.#head.compare(states, row, reference) : this.#scoring(async () => scoreAgainst(reference, logits ?? new Float32Array(), row * states.tokens * this.info.vocab))
+      scores.push(await score.catch(asResult))
     }
-    const logits = await this.#wholeLogits(past, ids, batch)
-    const values = floatsOf(logits)
-    for (let row = 0; row < batch; row++) scores.push(await this.#scoring(async () => scoreAgainst(reference, values, row * ids.length * this.info.vocab)).catch(asResult))
-    logits.dispose()
     return scores
+  }
+
+  /** What the tokens of a batch leave before the LM head, or their logits where the graph runs whole. Throws as `logits`. */
+  async states(past: Past | null, ids: Uint32Array, batch: number): Promise<HiddenStates> {
+    return this.#statesOf(await this.#body.run(this.#feeds(past, ids, batch), [this.#output]), batch, ids.length)
+  }
+
+  /**
+   * A pass of a batch that goes on from `past` and hands the cache of all tokens, old and new, to `take`: one layer of one side, `[batch, kvHeads, tokens, headDim]`,
+   * valid until it returns. `wanted`: whether the tokens' states are too, else null. Throws as `logits`.
+   */
+  async step(past: Past | null, ids: Uint32Array, batch: number, wanted: boolean, take: (side: Side, layer: number, values: Float32Array) => void): Promise<HiddenStates | null> {
+    const { kvHeads, headDim } = this.info
+    const results = await this.#body.run(this.#feeds(past, ids, batch), [...(wanted ? [this.#output] : []), ...this.#graph.present.flatMap(({ key, value }) => [key, value])])
+    const dims = [batch, kvHeads, (past?.tokens ?? 0) + ids.length, headDim]
+    this.#graph.present.forEach((names, layer) => {
+      for (const side of SIDES) take(side, layer, floatsOf(this.#body.output(results, names[side], dims)))
+    })
+    return wanted ? this.#statesOf(results, batch, ids.length) : null
+  }
+
+  /**
+   * One pass of a batch of equal rows without a past, in which every layer's keys and values, `[batch, kvHeads, tokens, headDim]`, go through `edit` before any token
+   * attends to them: what it writes into them is what the pass, and its result, is of. The session must have been opened `layered`. Throws as `logits`.
+   */
+  async inPass(ids: Uint32Array, batch: number, edit: (layer: number, arrays: Readonly<Record<Side, Float32Array>>) => void): Promise<HiddenStates> {
+    if (!this.#layered) throw new LabError('INTERNAL', `${this.#name} was not opened for passes layer by layer`)
+    const results = await this.#layered.run(this.#feeds(null, ids, batch), (layer, key, value) => {
+      const arrays = { key: floatsOf(key), value: floatsOf(value) }
+      edit(layer, arrays)
+      for (const [tensor, values] of [[key, arrays.key], [value, arrays.value]] as const) if (tensor.data instanceof Uint16Array) kernels.encodeFloats('F16', values, tensor.data)
+    })
+    return this.#statesOf(results, batch, ids.length)
   }
 
   /** Free the native memory. The session is of no use after it. */
   async release(): Promise<void> {
     await this.#body.release()
     await this.#head?.release()
+    await this.#layered?.release()
   }
 
-  async #hidden(past: Past | null, ids: Uint32Array, batch: number): Promise<HiddenStates> {
-    const results = await this.#body.run(this.#feeds(past, ids, batch), [this.#output])
-    const width = results[this.#output]?.dims[2] ?? 0
-    const { data } = this.#body.output(results, this.#output, [batch, ids.length, width])
-    if (!(data instanceof Float32Array) && !(data instanceof Uint16Array)) throw new LabError('INTERNAL', `${this.#name}: hidden states that are neither F32 nor F16`)
-    return { data, batch, tokens: ids.length, width }
+  #statesOf(results: Feeds, batch: number, tokens: number): HiddenStates {
+    const width = this.#head ? (results[this.#output]?.dims[2] ?? 0) : this.info.vocab
+    const { data } = this.#body.output(results, this.#output, [batch, tokens, width])
+    if (!(data instanceof Float32Array) && !(data instanceof Uint16Array)) throw new LabError('INTERNAL', `${this.#name}: ${this.#output} that are neither F32 nor F16`)
+    return { data, batch, tokens, width }
   }
 
   /** Logits of one sequence from row `from` on, as many as fill `out`. */
   async #logits(past: Past | null, ids: Uint32Array, from: number, out: Float32Array): Promise<void> {
-    if (this.#head) return this.#head.logits(await this.#hidden(past, ids, 1), 0, from, out)
-    const logits = await this.#wholeLogits(past, ids, 1)
-    out.set(floatsOf(logits).subarray(from * this.info.vocab, from * this.info.vocab + out.length))
-    logits.dispose()
-  }
-
-  async #wholeLogits(past: Past | null, ids: Uint32Array, batch: number): Promise<Tensor> {
-    const results = await this.#body.run(this.#feeds(past, ids, batch), ['logits'])
-    return this.#body.output(results, 'logits', [batch, ids.length, this.info.vocab])
+    const states = await this.states(past, ids, 1)
+    if (this.#head) return this.#head.logits(states, 0, from, out)
+    out.set(asFloats(states.data).subarray(from * this.info.vocab, from * this.info.vocab + out.length))
   }
 
   #scoring<T>(work: () => T): T {

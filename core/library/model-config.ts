@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { fileError } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { ModelFacts } from '#core/contract/run.ts'
+import { ropeFacts, type RopeFacts } from '#core/kv/cache.ts'
 import { isObject, object, positive, whole } from './fields.ts'
 import { ropeOf, ropeWords } from './rope.ts'
 
@@ -14,6 +15,8 @@ export type ModelConfig = {
   readonly queryHeads: number | null
   /** As a result records it. */
   readonly rope: ModelFacts['rope']
+  /** How keys of that head size are rotated; null where that is not known for certain. */
+  readonly rotation: (headDim: number) => RopeFacts | null
   /** As a person reads it. */
   readonly ropeWords: string | null
   /** From this length on positions are rotated by other factors (longrope). */
@@ -52,6 +55,7 @@ export function configOf(document: Record<string, unknown>): ModelConfig {
     vocab: whole(config['vocab_size']),
     queryHeads: whole(config['num_attention_heads']) ?? whole(config['n_head']),
     rope,
+    rotation: (headDim) => ropeFacts(config, headDim),
     ropeWords: ropeWords(config),
     ropeSwitch: rope.scaling === 'longrope' && switchAt !== null && switchAt !== maxPositions ? switchAt : null,
     window: windowOf(config, maxPositions),

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf'
+import { LabError } from '#core/contract/errors.ts'
 import type { OnnxModel } from './model.ts'
 import { AttributeProtoSchema, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdSchema, ValueInfoProtoSchema, type NodeProto, type ValueInfoProto } from './onnx_pb.ts'
 
@@ -20,6 +21,21 @@ export function node(opType: string, input: readonly string[], output: string, a
 export function value(name: string, type: keyof typeof NUMBERS, shape: readonly (number | string)[]): ValueInfoProto {
   const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: BigInt(size) } : { dimParam: `kvlab_${size}` }))
   return create(ValueInfoProtoSchema, { name, type: { tensorType: { elemType: NUMBERS[type], shape: { dim } } } })
+}
+
+/** ONNX's numbers of element types, by the names that ONNX Runtime gives them; of types that pass between parts of a language model's graph. */
+const RUNTIME_TYPES: Readonly<Record<string, number>> = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10, float64: 11 }
+
+/** An input of a type by ONNX Runtime's name, of any shape. Throws LabError MODEL_UNSUPPORTED for a type that cannot be fed. */
+export function typedValue(name: string, type: string): ValueInfoProto {
+  const elemType = RUNTIME_TYPES[type]
+  if (elemType === undefined) throw new LabError('MODEL_UNSUPPORTED', `${name} is ${type}, which cannot be handed from one part of a graph to the next`)
+  return create(ValueInfoProtoSchema, { name, type: { tensorType: { elemType } } })
+}
+
+/** An output whose type ONNX Runtime works out. */
+export function untypedValue(name: string): ValueInfoProto {
+  return create(ValueInfoProtoSchema, { name })
 }
 
 /** IR version and operator set of graphs that are not a model's own: old enough for every ONNX Runtime of these years. */

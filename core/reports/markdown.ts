@@ -66,9 +66,10 @@ function gate(limits: GateSpec, level: number): string {
 }
 
 function protocol({ protocol }: RunResult): string {
-  const { mode, contextLength, prefixLength, advance, windows, scoredTokens, join, bos, bosApplied, fingerprint } = protocol
+  const { mode, block, contextLength, prefixLength, advance, windows, scoredTokens, join, bos, bosApplied, fingerprint } = protocol
   const facts = [
     `${mode} ${prefixLength} → ${contextLength}`,
+    ...(block === null ? [] : [`blocks of ${block}`]),
     `advance ${advance}`,
     `${count(windows)} windows`,
     `${count(scoredTokens)} scored tokens`,

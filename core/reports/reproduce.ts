@@ -19,6 +19,7 @@ export function specOf(result: RunResult): RunSpec {
     join: protocol.join,
     bos: protocol.bos,
     mode: protocol.mode,
+    block: protocol.block,
     contextLength: protocol.contextLength,
     prefixLength: protocol.prefixLength,
     advance: protocol.advance,

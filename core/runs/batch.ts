@@ -1,8 +1,8 @@
 import { LabError } from '#core/contract/errors.ts'
 import { sweepMemory } from '#core/contract/memory.ts'
-import type { KvCache } from '#core/kv/cache.ts'
-import type { Reference } from '#core/evaluation/score.ts'
+import type { TokenScores } from '#core/evaluation/score.ts'
 import type { ModelSession } from '#core/evaluation/session.ts'
+import type { ModeRunner } from './window-mode.ts'
 
 export type BatchChoice = {
   /** Rows of a pass. */
@@ -14,6 +14,11 @@ export type BatchChoice = {
   readonly warnings: string[]
 }
 
+/** What is asked of a mode that compresses while it reads. */
+type Again = Pick<ModeRunner, 'reference' | 'again'>
+
+/** Caches of a whole window that such a mode holds of each row: as made, as attended to, and one on its way through a file. */
+const ROW_CACHES = 3
 /** A larger batch is taken only if a row gets at least this much cheaper: below it the gain is noise and the memory is wasted. */
 const WORTHWHILE = 0.95
 /** Rows beyond this have never been measured to pay on a CPU. */
@@ -27,23 +32,21 @@ const SAME_LOSS = 1e-2
 /**
  * The batch size by measurement on the first window: 1, 2, 4, … while a row gets cheaper, within `budget` bytes and `rows` (the most a
  * pass can use). A given size is checked, not measured against others. A graph that refuses a batch with a past, or scores
- * otherwise in one, runs at 1.
+ * otherwise in one, runs at 1. `mode`: one that compresses while it reads, which runs the window as it does.
  */
-export async function chooseBatch(session: ModelSession, window: Uint32Array, prefixLength: number, asked: number | 'auto', budget: number, rows: number): Promise<BatchChoice> {
-  const memory = (batch: number): number => sweepMemory({ ...session.info, split: session.info.whole === null }, window.length, prefixLength, batch)
+export async function chooseBatch(session: ModelSession, window: Uint32Array, prefixLength: number, asked: number | 'auto', budget: number, rows: number, mode: Again | null = null): Promise<BatchChoice> {
+  const { layers, kvHeads, headDim } = session.info
+  const windowCache = 8 * layers * kvHeads * headDim * window.length
+  const memory = (batch: number): number => sweepMemory({ ...session.info, split: session.info.whole === null }, window.length, prefixLength, batch) + (mode ? ROW_CACHES * batch * windowCache : 0)
   if (memory(1) > budget) {
     throw new LabError('INVALID_INPUT', `one row needs about ${Math.ceil(memory(1) / 1e6)} MB beside the model, over the budget of ${Math.floor(budget / 1e6)} MB: raise --memory or shorten --context`)
   }
-  const prefix = await session.prefill(window.subarray(0, prefixLength))
-  const suffix = window.subarray(prefixLength)
-  const alone = session.past(1, prefixLength)
-  alone.fill(0, prefix)
-  const reference = await session.reference(alone, suffix)
-  const single = await timeRows(session, reference, prefix, suffix, 1)
+  const again = mode ? await throughout(mode, window) : await afterPrefix(session, window, prefixLength)
+  const single = await timeRows(again, 1)
   const tryBatch = async (size: number): Promise<number | null> => {
     if (memory(size) > budget) return null
     try {
-      const tried = await timeRows(session, reference, prefix, suffix, size)
+      const tried = await timeRows(again, size)
       return farApart(tried.nll, single.nll) ? null : tried.seconds
     } catch (error) {
       if (error instanceof LabError) return null
@@ -73,19 +76,41 @@ export async function chooseBatch(session: ModelSession, window: Uint32Array, pr
   return { size: best.size, aaSize, secondsPerRow: best.seconds, warnings }
 }
 
+/** The scores of the last of so many equal rows. */
+type Rows = (batch: number) => Promise<TokenScores>
+
+async function throughout(mode: Again, window: Uint32Array): Promise<Rows> {
+  const reference = await mode.reference(window)
+  return (batch) => mode.again(window, batch, reference)
+}
+
+async function afterPrefix(session: ModelSession, window: Uint32Array, prefixLength: number): Promise<Rows> {
+  const prefix = await session.prefill(window.subarray(0, prefixLength))
+  const suffix = window.subarray(prefixLength)
+  const alone = session.past(1, prefixLength)
+  alone.fill(0, prefix)
+  const reference = await session.reference(alone, suffix)
+  let past = alone
+  return async (batch) => {
+    if (past.batch !== batch) {
+      past = session.past(batch, prefixLength)
+      for (let row = 0; row < batch; row++) past.fill(row, prefix)
+    }
+    const scores = (await session.score(past, suffix, reference)).at(-1)
+    if (!scores || scores instanceof LabError) throw scores ?? new LabError('INTERNAL', 'a batch without rows')
+    return scores
+  }
+}
+
 /** The least wall seconds of one of `batch` equal rows, scores included, over a few passes, and the losses of the last row. */
-async function timeRows(session: ModelSession, reference: Reference, prefix: KvCache, suffix: Uint32Array, batch: number): Promise<{ seconds: number; nll: Float64Array }> {
-  const past = session.past(batch, prefix.shape.tokens)
-  for (let row = 0; row < batch; row++) past.fill(row, prefix)
+async function timeRows(again: Rows, batch: number): Promise<{ seconds: number; nll: Float64Array }> {
   let seconds = Infinity
   let nll: Float64Array = new Float64Array()
   const began = performance.now()
   for (let pass = 0; pass < TIMED_PASSES && (pass < 2 || performance.now() - began < TIMED_MS); pass++) {
     const start = performance.now()
-    const scores = (await session.score(past, suffix, reference)).at(-1)
+    nll = (await again(batch)).nll
     seconds = Math.min(seconds, (performance.now() - start) / 1000 / batch)
-    if (!scores || scores instanceof LabError) throw scores ?? new LabError('INTERNAL', 'a batch without rows')
-    nll = scores.nll
   }
   return { seconds, nll }
 }

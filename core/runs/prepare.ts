@@ -5,7 +5,7 @@ import type { DataFacts, ModelFacts, Protocol, RunPlan } from '#core/contract/ru
 import type { RunSpec } from '#core/contract/spec.ts'
 import type { ModelSession } from '#core/evaluation/session.ts'
 import { planWindows } from '#core/evaluation/windows.ts'
-import { f16Bytes, type KvShape } from '#core/kv/cache.ts'
+import { f16Bytes, type KvCache, type KvShape } from '#core/kv/cache.ts'
 import { checkMethod, nominalBits, readMethod } from '#core/kv/methods.ts'
 import { modelFacts } from '#core/library/models.ts'
 import { resolvableLnRatio } from '#core/statistics/planner.ts'
@@ -13,9 +13,12 @@ import { LEAST_WINDOWS, rungEnds } from '#core/statistics/race.ts'
 import { chooseBatch, type BatchChoice } from './batch.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { expectedPeak } from './memory.ts'
+import { checkMode } from './mode-methods.ts'
 import { openModel } from './open-model.ts'
+import { cacheTokens } from './result.ts'
 import { CONTROL_WINDOWS, passesOf, rowsOf } from './schedule.ts'
 import { readTokens } from './token-text.ts'
+import { ModeRunner } from './window-mode.ts'
 
 export type Progress = { phase: string; done: number; total: number }
 
@@ -24,9 +27,11 @@ export type Prepared = {
   readonly spec: RunSpec
   readonly plan: RunPlan
   readonly session: ModelSession
+  /** What runs a window where the cache is compressed while it is read; null in handoff. */
+  readonly mode: ModeRunner | null
   /** Token ids of each window, contextLength each. */
   readonly windows: readonly Uint32Array[]
-  /** Shape of one window's prefix. */
+  /** Shape of the cache of one window that a method is given. */
   readonly shape: KvShape
   readonly methods: ReadonlyMap<string, Method>
   readonly batch: BatchChoice
@@ -51,17 +56,19 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
   signal.throwIfAborted()
 
   yield { phase: 'loading the model', done: 1, total: steps }
-  const session = await openModel(home, folder, fixed?.threads ?? spec.threads)
+  const session = await openModel(home, folder, fixed?.threads ?? spec.threads, spec.mode === 'in-pass')
   try {
     const model = await modelFacts(folder, session.info)
     signal.throwIfAborted()
-    const shape: KvShape = { layers: session.info.layers, kvHeads: session.info.kvHeads, tokens: spec.prefixLength, headDim: session.info.headDim, dtype: session.info.kvDtype }
+    const shape = session.shape(cacheTokens(spec))
     const methods = runnable(spec.methods, shape)
+    const first = windows[0] ?? new Uint32Array()
+    const mode = spec.mode === 'handoff' ? null : new ModeRunner(session, spec, model.name)
+    if (mode) await checkModes(session, mode, spec, [...methods.values()], first)
     yield { phase: 'measuring the batch size', done: 2, total: steps }
     const scored = spec.contextLength - spec.prefixLength - 1
-    const first = windows[0] ?? new Uint32Array()
     const budget = spec.memoryBudget === 'auto' ? Math.floor(totalmem() * MEMORY_SHARE) : spec.memoryBudget
-    const batch = await chooseBatch(session, first, spec.prefixLength, fixed?.batch ?? spec.batch, budget, methods.size + 2)
+    const batch = await chooseBatch(session, first, spec.prefixLength, fixed?.batch ?? spec.batch, budget, methods.size + 2, mode)
     const warnings = [...batch.warnings]
     if (session.info.whole !== null) warnings.push(`its graph is run whole and its logits are scored outside it, which is slower and gives the same numbers: ${session.info.whole}`)
     if (windows.length < 20) warnings.push(`only ${windows.length} windows: intervals from fewer than 20 clusters are too narrow, add windows`)
@@ -72,7 +79,7 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
       mode: spec.mode,
       contextLength: spec.contextLength,
       prefixLength: spec.prefixLength,
-      block: null,
+      block: spec.block,
       advance: spec.advance,
       bos: spec.bos,
       bosApplied: bosId !== null,
@@ -82,7 +89,7 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
       fingerprint: '',
     }
     const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], ends, shape, batch, session.threads, spec.keepKv, warnings)
-    return { spec, plan, session, windows, shape, methods, batch }
+    return { spec, plan, session, mode, windows, shape, methods, batch }
   } catch (error) {
     await session.release()
     throw error
@@ -98,6 +105,22 @@ function runnable(requested: readonly string[], shape: KvShape): Map<string, Met
       return [text, method]
     }),
   )
+}
+
+/** Losses of the uncompressed window that differ by more than this, in nats, between a mode's own pass and the ordinary ones come from a graph that was cut wrongly. */
+const SAME_LOSS = 1e-2
+
+/** Refuses methods that the mode cannot measure, and a graph that predicts otherwise in the mode's own passes; tried on the first window. */
+async function checkModes(session: ModelSession, mode: ModeRunner, spec: RunSpec, methods: readonly Method[], window: Uint32Array): Promise<void> {
+  const cache = await session.prefill(window)
+  const layer: KvCache = { shape: { ...cache.shape, layers: 1 }, key: cache.key.slice(0, 1), value: cache.value.slice(0, 1) }
+  for (const method of methods) checkMode({ ...method, keep: { ...method.keep, layers: [] } }, spec, layer)
+  const past = session.past(1, spec.prefixLength)
+  past.fill(0, await session.prefill(window.subarray(0, spec.prefixLength)))
+  const ordinary = (await session.reference(past, window.subarray(spec.prefixLength))).nll
+  const own = (await mode.reference(window)).nll
+  const far = own.findIndex((nll, i) => !(Math.abs(nll - (ordinary[i] ?? NaN)) <= SAME_LOSS))
+  if (far >= 0) throw new LabError('MODEL_UNSUPPORTED', `${spec.model} predicts otherwise when it is run as ${spec.mode} needs (scored token ${far}: ${own[far]} nats, else ${ordinary[far]}): use --mode handoff`)
 }
 
 function costs(

@@ -25,10 +25,15 @@ const ASSAY_LEAST_KL = 0.01
 
 export type RunFacts = { readonly id: string; readonly createdAt: string; readonly spec: RunSpec; readonly plan: RunPlan }
 
+/** Tokens of a window whose cache a method is given: the prefix, or all of it where it is compressed while it is read. */
+export function cacheTokens({ mode, prefixLength, contextLength }: Pick<RunSpec, 'mode' | 'prefixLength' | 'contextLength'>): number {
+  return mode === 'handoff' ? prefixLength : contextLength
+}
+
 /** Shape of the cache that a method is given in this run. */
 export function shapeOf(plan: RunPlan): KvShape {
   const { layers, kvHeads, headDim, kvDtype } = plan.model
-  return { layers, kvHeads, headDim, tokens: plan.protocol.prefixLength, dtype: kvDtype }
+  return { layers, kvHeads, headDim, tokens: cacheTokens(plan.protocol), dtype: kvDtype }
 }
 
 /** The run's result from all that its journal holds. Deterministic: the same journal gives the same table. */

@@ -17,6 +17,9 @@ export const DEFAULT_METHODS: readonly string[] = ['int8:g64', 'q8_0', 'fp8-e4m3
  */
 const DEMO_CONTEXT = 64
 
+/** Tokens that streaming feeds at once where nothing is said. */
+const DEFAULT_BLOCK = 64
+
 /** A spec from what the person gave; everything else by default. Throws LabError INVALID_INPUT naming the field. */
 export function defaultSpec(given: Partial<RunSpec>): RunSpec {
   const contextLength = given.contextLength ?? (given.model === undefined || given.model === 'demo' ? DEMO_CONTEXT : 512)
@@ -29,6 +32,7 @@ export function defaultSpec(given: Partial<RunSpec>): RunSpec {
     join: 'file',
     bos: 'model',
     mode: 'handoff',
+    block: null,
     windows: 40,
     methods: [...DEFAULT_METHODS],
     batch: 'auto',
@@ -63,6 +67,9 @@ export function checkSpec(given: unknown): RunSpec {
   if (spec.prefixLength > spec.contextLength - 2) {
     throw new LabError('INVALID_INPUT', `prefix ${spec.prefixLength} leaves nothing to score in a context of ${spec.contextLength}: give a prefix of at most ${spec.contextLength - 2}`)
   }
+  if (spec.mode !== 'streaming' && spec.block !== null) throw new LabError('INVALID_INPUT', `a block of ${spec.block} tokens says how streaming feeds them: leave it out in ${spec.mode}, or give --mode streaming`)
+  const block = spec.mode === 'streaming' ? (spec.block ?? DEFAULT_BLOCK) : null
+  if (block !== null && block >= spec.contextLength) throw new LabError('INVALID_INPUT', `a block of ${block} tokens feeds a window of ${spec.contextLength} at once, and nothing is compressed: give a smaller --block`)
   if (spec.windows === 1) throw new LabError('INVALID_INPUT', 'one window gives no interval: ask for at least 2 windows')
-  return { ...spec, methods: [...new Set(spec.methods.map((text) => writeMethod(readMethod(text))))] }
+  return { ...spec, block, methods: [...new Set(spec.methods.map((text) => writeMethod(readMethod(text))))] }
 }

@@ -1,13 +1,14 @@
 import { LabError, type LabErrorJson } from '#core/contract/errors.ts'
-import { ErrorSums } from '#core/kv/metrics.ts'
 import { decodeKv, encodeKv, type EncodedKv } from '#core/kv/file.ts'
 import { readMethod } from '#core/kv/methods.ts'
-import { SIDES, type KvArrays, type KvCache } from '#core/kv/cache.ts'
+import type { KvCache } from '#core/kv/cache.ts'
 import type { Past } from '#core/evaluation/past.ts'
 import type { Reference, TokenScores } from '#core/evaluation/score.ts'
+import { errorSums, sameBits } from './kv-errors.ts'
 import type { JournalLine, JournalRecord, Prefill, Seconds, WindowScores } from './journal.ts'
 import type { Prepared } from './prepare.ts'
 import { passesOf, type Cell, type Pass } from './schedule.ts'
+import type { ModeRunner } from './window-mode.ts'
 import type { Race } from './race.ts'
 import type { Tally } from './tally.ts'
 
@@ -17,8 +18,8 @@ export type PassDone = { readonly line: JournalLine; readonly files: readonly { 
 const IDENTITY = 'none'
 
 /**
- * Run all passes that `tally` does not hold yet, window by window: the prefix is prefilled once, encoded by every method to the bytes
- * of a KV file, decoded from those bytes into a row of the batch, and the suffix is scored against the reference.
+ * Run all passes that `tally` does not hold yet, window by window. In handoff the prefix is prefilled once, encoded by every method to the bytes
+ * of a KV file, decoded from those bytes into a row of the batch, and the suffix is scored against the reference; in other modes every method reads the window anew.
  * The caller records each yielded line and adds it to the tally before it asks for the next, and lets messages in between: a pass blocks the process.
  * A method whose values or logits are not finite, or that its format cannot hold, becomes a failure record; the others go on.
  */
@@ -58,8 +59,13 @@ class WindowWorker {
     this.#window = window
     this.#spent = noSeconds()
     this.#prefilled = { tokens: 0, seconds: 0 }
+    const { mode } = this.#prepared
     await this.#timed(async () => {
       try {
+        if (mode) {
+          this.#reference = await mode.reference(this.#ids(window))
+          return
+        }
         this.#prefix = await this.#prefill(window)
         const past = this.#past(1)
         past.fill(0, this.#prefix)
@@ -74,8 +80,9 @@ class WindowWorker {
     const records: JournalRecord[] = []
     const files: { method: string; window: number; bytes: Uint8Array }[] = []
     await this.#timed(async () => {
-      if (pass.kind === 'reference') records.push({ kind: 'reference', nll: Array.from(this.#known().reference.nll) })
+      if (pass.kind === 'reference') records.push({ kind: 'reference', nll: Array.from(this.#scoredAgainst().nll) })
       else if (pass.kind === 'aa') records.push(...(await this.#scoreAgain(pass.batch)))
+      else if (this.#prepared.mode) records.push(...(await this.#scoreThroughout(this.#prepared.mode, pass.cells, files)))
       else records.push(...(await this.#scoreCells(pass.cells, files)))
     })
     const prefill = this.#prefilled.tokens === 0 ? {} : { prefill: this.#prefilled }
@@ -87,6 +94,8 @@ class WindowWorker {
 
   /** The reference in a batch of another size: what the arithmetic itself does to a score. */
   async #scoreAgain(batch: number): Promise<JournalRecord[]> {
+    const { mode } = this.#prepared
+    if (mode) return [{ kind: 'control', control: 'aa', scores: plain(await mode.again(this.#ids(this.#window), batch, this.#scoredAgainst())), equalBits: null, batch }]
     const { prefix, reference } = this.#known()
     const past = this.#past(batch)
     for (let row = 0; row < batch; row++) past.fill(row, prefix)
@@ -154,6 +163,41 @@ class WindowWorker {
     return [...failures, ...records]
   }
 
+  /** Cells of a mode that compresses while it reads. The wrong cache is what it is in handoff: another window's prefix is the past, and the rest is fed after it. */
+  async #scoreThroughout(mode: ModeRunner, cells: readonly Cell[], files: PassDone['files'][number][]): Promise<JournalRecord[]> {
+    const reference = this.#scoredAgainst()
+    const records: JournalRecord[] = []
+    const own = cells.filter((cell) => cell.kind !== 'wrongCache')
+    const texts = own.map((cell) => (cell.kind === 'method' ? cell.method : IDENTITY))
+    const results = own.length === 0 ? [] : await mode.cells(this.#ids(this.#window), texts.map((text) => this.#prepared.methods.get(text) ?? readMethod(text)), reference)
+    for (const [index, cell] of own.entries()) {
+      const result = results[index] ?? new LabError('INTERNAL', 'a cell without a result')
+      if (result instanceof LabError) {
+        if (cell.kind !== 'method') throw result
+        records.push({ kind: 'failure', method: cell.method, reason: this.#named(result) })
+        continue
+      }
+      const { file, original, restored, encodeSeconds, decodeSeconds } = result
+      const scores = plain(result.scores)
+      if (cell.kind !== 'method') {
+        records.push({ kind: 'control', control: 'identity', scores, equalBits: sameBits(original, restored), batch: own.length })
+        continue
+      }
+      files.push({ method: cell.method, window: this.#window, bytes: file.bytes })
+      const bytes = { encoded: file.bytes.length, header: file.header, streams: file.streams }
+      records.push({ kind: 'cell', method: cell.method, scores, bytes, encodeSeconds, decodeSeconds, errors: errorSums(original, restored) })
+    }
+    const { encode, decode } = mode.takeSpent()
+    this.#spent.encode += encode
+    this.#spent.decode += decode
+    if (own.length === cells.length) return records
+    const past = this.#past(1)
+    past.fill(0, await this.#otherPrefix())
+    const [scores = new LabError('INTERNAL', 'a row without scores')] = await this.#prepared.session.score(past, this.#suffix(), reference)
+    if (scores instanceof LabError) throw scores
+    return [...records, { kind: 'control', control: 'wrongCache', scores: plain(scores), equalBits: null, batch: 1 }]
+  }
+
   /** The prefix of the window before (of the last window for the first), prefilled again only where it is not at hand. */
   async #otherPrefix(): Promise<KvCache> {
     const count = this.#prepared.windows.length
@@ -185,6 +229,11 @@ class WindowWorker {
     return past
   }
 
+  #scoredAgainst(): Reference {
+    if (!this.#reference) throw new LabError('INTERNAL', 'a pass before its window')
+    return this.#reference
+  }
+
   #known(): { prefix: KvCache; reference: Reference } {
     if (!this.#prefix || !this.#reference) throw new LabError('INTERNAL', 'a pass before its window')
     return { prefix: this.#prefix, reference: this.#reference }
@@ -212,30 +261,4 @@ function noSeconds(): Seconds {
 
 function plain(scores: TokenScores): WindowScores {
   return { nll: Array.from(scores.nll), kl: Array.from(scores.kl), agree: scores.agree.join('') }
-}
-
-/** Error of each layer and side of a decoded cache against the original, in the journal's order. */
-function errorSums(original: KvCache, restored: KvArrays): number[][] {
-  return original.key.flatMap((_, layer) =>
-    SIDES.map((side) => {
-      const sums = new ErrorSums()
-      const before = original[side][layer]
-      const after = restored[side][layer]
-      if (before && after) sums.add(before, after)
-      return sums.toJSON()
-    }),
-  )
-}
-
-function sameBits(original: KvCache, restored: KvArrays): boolean {
-  return SIDES.every((side) =>
-    original[side].every((values, layer) => {
-      const other = restored[side][layer]
-      return other !== undefined && Buffer.compare(asBytes(values), asBytes(other)) === 0
-    }),
-  )
-}
-
-function asBytes(values: Float32Array): Buffer {
-  return Buffer.from(values.buffer, values.byteOffset, values.byteLength)
 }

@@ -1,0 +1,74 @@
+import { LabError } from '#core/contract/errors.ts'
+import type { Method } from '#core/contract/method.ts'
+import { SIDES, type KvArrays } from '#core/kv/cache.ts'
+import { keptLayers } from '#core/kv/keep.ts'
+import type { HiddenStates } from './head.ts'
+import { emptyArrays, type ModeRow, type Restore, type WindowMode } from './mode.ts'
+import type { Reference } from './score.ts'
+import type { ModelSession } from './session.ts'
+import { ScoredStates } from './scored-states.ts'
+
+/**
+ * The mode in which all tokens of a window are fed at once and every token's keys and values, its own included, go through the method before anything attends to them.
+ * Logits at positions P..C-2 score tokens P+1..C-1. The session must have been opened `layered`.
+ */
+export class InPass implements WindowMode {
+  readonly #session: ModelSession
+  readonly #prefix: number
+  readonly #restore: Restore
+
+  constructor(session: ModelSession, prefixLength: number, restore: Restore) {
+    this.#session = session
+    this.#prefix = prefixLength
+    this.#restore = restore
+  }
+
+  async reference(ids: Uint32Array): Promise<Reference> {
+    return this.#session.referenceOf(this.#scored(await this.#session.inPass(ids, 1, () => undefined)), ids.subarray(this.#prefix + 1))
+  }
+
+  async score(ids: Uint32Array, methods: readonly (Method | null)[], reference: Reference): Promise<ModeRow[]> {
+    const shape = this.#session.shape(ids.length)
+    const rows = methods.map((method) => ({ method, original: emptyArrays(shape), attended: emptyArrays(shape), failure: null as LabError | null }))
+    const states = await this.#session.inPass(ids, rows.length, (layer, arrays) => {
+      for (const [index, row] of rows.entries()) {
+        const own = { key: [], value: [] } as { key: Float32Array[]; value: Float32Array[] }
+        for (const side of SIDES) {
+          const length = arrays[side].length / rows.length
+          own[side].push(arrays[side].subarray(index * length, (index + 1) * length))
+        }
+        keep(own, row.original, layer)
+        if (row.method && !row.failure) row.failure = this.#restoreLayer(own, layer, ids.length, row.method)
+        keep(own, row.attended, layer)
+      }
+    })
+    const scores = await this.#session.compare(this.#scored(states), reference)
+    const settled = { key: ids.length, value: ids.length }
+    return rows.map(({ original, attended, failure }, index) => ({ scores: failure ?? scores[index] ?? new LabError('INTERNAL', 'a row without scores'), original: { shape, ...original }, attended, settled }))
+  }
+
+  /** One layer through a KV file of its own, in place; one that the method keeps stays as it is. What went wrong, where its values are not what the method can hold. */
+  #restoreLayer(own: KvArrays, layer: number, tokens: number, method: Method): LabError | null {
+    const shape = { ...this.#session.shape(tokens), layers: 1 }
+    if (keptLayers(method.keep, this.#session.info.layers).has(layer)) return null
+    try {
+      this.#restore({ shape, ...own }, { ...method, keep: { ...method.keep, layers: [] } }, own)
+      return null
+    } catch (error) {
+      if (error instanceof LabError) return new LabError(error.code, `layer ${layer} of the model, by itself: ${error.message}`, error.details)
+      throw error
+    }
+  }
+
+  /** The states that score: of tokens P on. */
+  #scored(states: HiddenStates): HiddenStates {
+    const scored = new ScoredStates(states.batch, states.tokens, this.#prefix)
+    scored.take(states, 0)
+    return scored.all()
+  }
+}
+
+/** Copies one layer's arrays into a cache's. */
+function keep(own: KvArrays, cache: KvArrays, layer: number): void {
+  for (const side of SIDES) cache[side][layer]?.set(own[side][0] ?? new Float32Array())
+}
