@@ -1,4 +1,5 @@
 import type { RunPlan } from '#core/contract/run.ts'
+import { modeText } from '#core/reports/mode.ts'
 import { bytes, count, duration, percent } from '#core/reports/numbers.ts'
 import { facts } from './format.ts'
 
@@ -7,7 +8,7 @@ export function planText({ protocol, model, data, methods, rungEnds, cells, pass
   return facts([
     ['model', `${model.name}${model.weights === null ? '' : ` ${model.weights}`}: ${model.layers} layers, ${model.kvHeads} KV heads of ${model.headDim}, ${model.kvDtype}`],
     ['text', `${data.name}: ${count(data.tokens)} tokens`],
-    ['protocol', `${protocol.mode} ${protocol.prefixLength}→${protocol.contextLength}, ${count(protocol.windows)} windows, ${count(scoredTokens)} scored tokens a method`],
+    ['protocol', `${modeText(protocol)}, ${count(protocol.windows)} windows, ${count(scoredTokens)} scored tokens a method`],
     ['methods', `${methods.length}: ${methods.join(', ')}`],
     ...(rungEnds.length === 0 ? [] : [['racing', `decides after ${rungEnds.map(count).join(', ')} windows; all below are the most it can be`] as const]),
     ['cells', `${count(cells)} in ${count(passes)} passes, ${batch === 1 ? 'one row' : `up to ${batch} rows`} each, ${threads} threads`],

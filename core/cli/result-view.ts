@@ -1,5 +1,6 @@
 import type { Outcome, RunResult } from '#core/contract/run.ts'
 import { conclusion } from '#core/reports/conclusion.ts'
+import { modeText } from '#core/reports/mode.ts'
 import { count, duration, small } from '#core/reports/numbers.ts'
 import { methodRows } from '#core/reports/table.ts'
 import type { Session } from './session.ts'
@@ -20,9 +21,9 @@ export function showResult(session: Session, result: RunResult, folder: string, 
 }
 
 function titleOf({ model, data, protocol, timing }: RunResult): string {
-  const { mode, prefixLength, contextLength, windows, scoredTokens } = protocol
+  const { windows, scoredTokens } = protocol
   const weights = model.weights === null ? '' : ` ${model.weights}`
-  return `${model.name}${weights} · ${data.name} · ${mode} ${prefixLength}→${contextLength} · ${count(windows)} windows · ${count(scoredTokens)} scored tokens · ${duration(timing.totalSeconds)}`
+  return `${model.name}${weights} · ${data.name} · ${modeText(protocol)} · ${count(windows)} windows · ${count(scoredTokens)} scored tokens · ${duration(timing.totalSeconds)}`
 }
 
 function baselineOf({ baseline, controls }: RunResult): string {
