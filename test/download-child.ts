@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import { createDownloads } from '#core/hub/downloads.ts'
-import { placeOf, SMALL } from './download-fixture.ts'
+import { placeOf, SMALL } from './download-small.ts'
 
-/** What a process that downloads is told: `limits` as in download-fixture.ts, but for pieces of a megabyte. */
+/** What a process that downloads is told: where it keeps things, and what to get from where. */
 export type ChildWish = { home: string; cache: string; endpoint: string; repo: string; choice: string }
 
 // Downloads one choice, or goes on with it, and says how it ended. A process of its own, so that it can be killed.

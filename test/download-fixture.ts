@@ -4,13 +4,8 @@ import { dirname, join, relative } from 'node:path'
 import { expect } from 'vitest'
 import type { DownloadRecord } from '#core/hub/download-record.ts'
 import { blobPath, etagOf, snapshotFolder, snapshotPath } from '#core/hub/layout.ts'
-import { LIMITS, type Limits } from '#core/hub/limits.ts'
-import type { HubPlace } from '#core/hub/place.ts'
 import { commitOf, gitBlobSha1 } from './hub-files.ts'
 import type { TestHub } from './hub-server.ts'
-
-/** As in earnest, but for small files and without long waits. */
-export const SMALL: Limits = { ...LIMITS, splitFromBytes: 65_536, pieceBytes: 32_768, firstRetryMs: 1, longestRetryMs: 4, longestRetryAfterMs: 5, stallMs: 400, lockMs: 5 }
 
 /** Bytes that are other for each seed. */
 export function noise(length: number, seed: number): Uint8Array {
@@ -20,11 +15,6 @@ export function noise(length: number, seed: number): Uint8Array {
     bytes[i] = state >>> 24
   }
   return bytes
-}
-
-/** How a test hub is reached. */
-export function placeOf(endpoint: URL, cache: string): HubPlace {
-  return { endpoint, token: null, offline: false, proxy: null, noProxy: null, cache }
 }
 
 /** A download of these files, as it is recorded when it is asked for. */

@@ -4,7 +4,7 @@ import { fileError } from '#core/bytes/file.ts'
 import { isHeld, lockHolder } from '#core/bytes/lock.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { RepoKind } from '#core/contract/hub.ts'
-import { BLOB_NAME, COMMIT, isCommit, LOCK, repoFolder, repoOf, snapshotFolder } from './layout.ts'
+import { BLOB_NAME, COMMIT, isCommit, LINK, LOCK, repoFolder, repoOf, snapshotFolder } from './layout.ts'
 
 /** A commit of a repository in a Hugging Face cache. `folder`: its snapshot, where files have their own names; `refs`: branches and tags that mean it. */
 export type CachedRevision = { readonly kind: RepoKind; readonly repo: string; readonly commit: string; readonly refs: readonly string[]; readonly folder: string }
@@ -94,6 +94,8 @@ async function removePlanned(folder: string, plan: Removing): Promise<void> {
   try {
     for (const path of plan.files) await rm(path, { force: true })
     for (const path of plan.blobs) await rm(path, { force: true })
+    // Nobody works here: what is left of locks and links is of processes that were killed.
+    for (const name of await namesIn(join(folder, 'blobs'))) if (name.includes(LOCK) || name.endsWith(LINK)) await rm(join(folder, 'blobs', name), { force: true })
     for (const commit of (await namesIn(join(folder, 'snapshots'))).filter(isCommit)) {
       const snapshot = join(folder, 'snapshots', commit)
       if ((await filesUnder(snapshot)).length === 0) for (const ref of await refsOf(join(folder, 'refs'))) if (ref.commit === commit) await rm(ref.path, { force: true })

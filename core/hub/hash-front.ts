@@ -3,7 +3,7 @@ import type { HubFile } from '#core/contract/hub.ts'
 import type { Part, Piece } from './part.ts'
 
 /** So much is read back at a time. */
-const READ_BYTES = 2 ** 20
+const READ_BYTES = 512 * 1024
 
 /** The hash of a file while its pieces come in any order: bytes at its front are taken from memory, all others are read back once it reaches them. */
 export type HashFront = {
@@ -24,9 +24,11 @@ export function createFront(part: Part, file: Pick<HubFile, 'bytes' | 'sha256'>)
   let failure: Error | null = null
   let stopped = false
 
+  /** One for all reads: each anew would be garbage by the gigabyte. */
+  let buffer = new Uint8Array(0)
   const catchUp = async (): Promise<void> => {
     try {
-      const buffer = new Uint8Array(Math.min(READ_BYTES, file.bytes))
+      if (buffer.length === 0) buffer = new Uint8Array(Math.min(READ_BYTES, file.bytes))
       for (let end = recordedFrom(part.pieces, at); end > at && !stopped; end = recordedFrom(part.pieces, at)) {
         const bytes = buffer.subarray(0, Math.min(buffer.length, end - at))
         await part.read(bytes, at)

@@ -11,6 +11,8 @@ export const BLOB_NAME = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 export const PART = '.kvlab-part'
 export const RECORD = '.kvlab-record'
 export const LOCK = '.kvlab-lock'
+/** A name that a blob has for a moment while it gets its own in a snapshot; after a kill it may stay. */
+export const LINK = '.kvlab-link'
 
 const REPO = /^(?!.*(\.\.|--))\w[\w.-]{0,95}(\/\w[\w.-]{0,95})?$/
 const REVISION_PART = /^\w[\w.-]*$/

@@ -21,7 +21,7 @@ export async function persist<T>(work: () => Promise<T>, options: { limits: Limi
       const ownMs = Math.min(limits.longestRetryMs, limits.firstRetryMs * 2 ** (vain - 1)) * (0.5 + Math.random() / 2)
       const waitMs = Math.max(ownMs, Math.min(limits.longestRetryAfterMs, asked.afterMs))
       note(`${error instanceof Error ? error.message : String(error)}; trying again in ${Math.max(1, Math.round(waitMs / 1000))} s`)
-      await setTimeout(waitMs, null, { signal })
+      await setTimeout(waitMs, null, { signal }).catch(() => signal.throwIfAborted())
       note(null)
     }
   }

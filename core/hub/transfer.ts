@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { makeFolder } from '#core/bytes/file.ts'
@@ -29,17 +30,19 @@ export type Transfer = {
  */
 export async function fetchBlob(wanted: Wanted, transfer: Transfer): Promise<string> {
   const blob = blobPath(transfer.place.cache, wanted.kind, wanted.repo, etagOf(wanted))
-  if (await hasSize(blob, wanted.bytes)) return blob
+  // Beside a lock there may be what a process left that was killed just after it had put the blob in place.
+  if ((await hasSize(blob, wanted.bytes)) && !existsSync(`${blob}${LOCK}`)) return blob
   await makeFolder(dirname(blob))
   const unlock = await lockBlob(blob, wanted, transfer)
   try {
     for (let again = false; !(await hasSize(blob, wanted.bytes)); again = true) {
       const failure = await fetchOnce(blob, wanted, transfer)
-      if (failure === null) break
+      if (failure === null) return blob
       await dropPart(blob)
       if (again) throw failure
       transfer.note(`${failure.message}; fetching it anew`)
     }
+    await dropPart(blob)
     return blob
   } finally {
     await unlock()
@@ -145,7 +148,7 @@ async function lockBlob(blob: string, wanted: Wanted, { limits, signal, note }: 
       if (!(error instanceof LabError) || error.code !== 'BUSY') throw error
     }
     if (!waited) note(`another program is fetching ${wanted.path}: waiting for it`)
-    await setTimeout(limits.lockMs, null, { signal })
+    await setTimeout(limits.lockMs, null, { signal }).catch(() => signal.throwIfAborted())
   }
 }
 
