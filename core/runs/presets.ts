@@ -9,7 +9,7 @@ export const METHOD_PRESETS: readonly MethodPreset[] = [
     id: 'llama.cpp',
     label: 'llama.cpp cache types',
     about: 'The types of --cache-type-k and --cache-type-v, byte for byte, alone and with finer keys than values',
-    methods: ['q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'q8_0/q5_1', 'q8_0/q5_0', 'q8_0/q4_1', 'q8_0/q4_0'],
+    methods: ['q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'iq4_nl', 'q8_0/q5_1', 'q8_0/q5_0', 'q8_0/q4_1', 'q8_0/q4_0'],
   },
   {
     id: 'integers',
@@ -17,7 +17,11 @@ export const METHOD_PRESETS: readonly MethodPreset[] = [
     about: 'One scale per 64 values, from 8 bits to 2: where quality breaks',
     methods: [8, 7, 6, 5, 4, 3, 2].map((bits) => `int${bits}:g64`),
   },
-  { id: 'fp8', label: 'FP8 and its rivals', about: 'FP8 E4M3 beside 8-bit integers: what the same byte is worth', methods: ['fp8-e4m3', 'fp8-e4m3:hadamard', 'int8:g64', 'q8_0'] },
+  { id: 'fp8', label: 'FP8 and its rivals', about: 'The two FP8 types beside 8-bit integers: what the same byte is worth', methods: ['fp8-e4m3', 'fp8-e5m2', 'fp8-e4m3:hadamard', 'int8:g64', 'q8_0'] },
+  { id: 'fp4', label: 'Four-bit codebooks', about: 'NF4, MXFP4 and NVFP4 beside 4-bit integers and ggml’s uneven levels', methods: ['nf4:g64', 'mxfp4', 'nvfp4', 'nvfp4:4over6', 'iq4_nl', 'int4:g32', 'int4:g32:asym'] },
+  { id: 'channels', label: 'Scales by channel', about: 'Keys with a scale for each channel, and KIVI, which flushes whole groups of tokens', methods: ['int4:g16:asym', 'int4:g16:asym:axis-channel/int4:g16:asym', 'kivi4:g16:r16', 'int2:g16:asym', 'int2:g16:asym:axis-channel/int2:g16:asym', 'kivi2:g16:r16'] },
+  { id: 'turbo', label: 'Rotation and codebook', about: 'TurboQuant as vLLM builds it, with and without norm correction, beside PolarQuant', methods: ['turbo4', 'turbo4:nc', 'polar', 'turbo3', 'turbo3:nc', 'turbo2', 'turbo2:nc'] },
+  { id: 'codecs', label: 'Codecs', about: 'The same codes behind every lossless codec of this machine: what entropy coding adds', methods: ['int4:g64', 'int4:g64+lz4', 'int4:g64+deflate6', 'int4:g64+rans', 'int4:g64+rans-channel', 'int4:g64+auto'] },
   {
     id: 'rotation',
     label: 'Rotation',
