@@ -18,7 +18,12 @@ const REPO = 'bench/large'
 const FILE = 'model.onnx'
 
 /** Processes of this benchmark beside the one that prints: the hub, and the one that downloads, so that its memory is its own. */
-export const DOWNLOAD_ROLES = { 'download-hub': serveHub, 'download-ours': fetchOurs } as const
+const ROLES = new Map([['download-hub', serveHub], ['download-ours', fetchOurs]])
+
+/** Does what this process was started for by the benchmark, if it was. */
+export function playDownloadRole(name: string | undefined): void {
+  ROLES.get(name ?? '')?.()
+}
 
 type Task = { endpoint: string; cache: string; sha256: string }
 type Measured = { seconds: number; grewBytes: number }
@@ -90,7 +95,7 @@ function wantedOf({ sha256 }: Task): Wanted {
   return { kind: 'model', repo: REPO, commit: commitOf(REPO), path: FILE, bytes: BYTES, sha256, gitSha1: '0'.repeat(40) }
 }
 
-function role(name: keyof typeof DOWNLOAD_ROLES): ChildProcess {
+function role(name: 'download-hub' | 'download-ours'): ChildProcess {
   return fork(process.argv[1] ?? '', [name])
 }
 

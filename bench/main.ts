@@ -4,13 +4,14 @@ import { benchAgainst } from './against.ts'
 import { benchCacheCodecs } from './cache-codecs.ts'
 import { benchCodecs } from './codecs.ts'
 import { benchKernels } from './kernels.ts'
+import { benchDownload, playDownloadRole } from './download.ts'
 import { benchStart } from './start.ts'
 import { benchLogits } from './logits.ts'
 import { benchPage } from './page.ts'
 import { benchSweep } from './sweep.ts'
 
 /**
- * `npm run bench [-- start|kernels|codecs|page|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours;
+ * `npm run bench [-- start|kernels|codecs|page|download|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours;
  * `npm run bench -- --cache FILE`: every codec on a cache that `kvlab extract` wrote.
  * Figures are of this machine at this moment: compare ratios within one run. The larger model is measured where its folder stands beside the checkout.
  */
@@ -29,6 +30,7 @@ const { values, positionals } = parseArgs({
 })
 const runs = (name: string): boolean => (positionals.length === 0 ? values.against === undefined && values.cache === undefined : positionals.includes(name))
 
+playDownloadRole(positionals[0])
 if (runs('start')) await benchStart()
 if (runs('kernels')) {
   benchKernels()
@@ -36,6 +38,7 @@ if (runs('kernels')) {
 }
 if (runs('codecs')) benchCodecs()
 if (runs('page')) await benchPage()
+if (runs('download')) await benchDownload()
 if (runs('sweep')) {
   await benchSweep({ model: 'demo', data: 'demo', contextLength: 64, prefixLength: 32, windows: 100 })
   if (existsSync(LARGE_MODEL)) await benchSweep({ model: LARGE_MODEL, data: existsSync(LARGE_TEXT) ? LARGE_TEXT : 'demo', contextLength: 512, prefixLength: 256, windows: 4 })

@@ -9,6 +9,9 @@ import { installNode24 } from '../../test/node24.ts'
 import { TINY, tinyModel, type TinyModel } from '../../test/tiny-model.ts'
 import { openSession, type ModelSession } from './session.ts'
 
+/** How the tiny model's keys are rotated. */
+const ROTATION = { theta: 10_000, rotaryDims: 4, scaling: null }
+
 const folders: string[] = []
 async function make(options: TinyModel = {}): Promise<string> {
   const folder = await tinyModel(options)
@@ -40,9 +43,9 @@ describe('a session', () => {
     ['present under another name', { present: 'present_key_values' }, { kvDtype: 'F32', hasPositionIds: true }],
   ])('of %s describes itself, and continues a prefix as if it were fed at once', async (_, options, info) => {
     await using(options, async (session) => {
-      expect(session.info).toEqual({ ...TINY, ...info, maxPositions: 16, rope: { theta: 10000, scaling: null }, whole: expect.stringContaining('weight matrix') as string })
+      expect(session.info).toEqual({ ...TINY, ...info, maxPositions: 16, rope: { theta: 10000, scaling: null }, rotation: ROTATION, whole: expect.stringContaining('weight matrix') as string })
       const prefix = await session.prefill(IDS.subarray(0, 4))
-      expect(prefix.shape).toEqual({ layers: 2, kvHeads: 2, tokens: 4, headDim: 4, dtype: info.kvDtype })
+      expect(prefix.shape).toEqual({ layers: 2, kvHeads: 2, tokens: 4, headDim: 4, dtype: info.kvDtype, rope: ROTATION })
       const past = session.past(1, 4)
       past.fill(0, prefix)
       const after = await session.logits(past, IDS.subarray(4))

@@ -8,6 +8,9 @@ export type Limits = {
   /** Of one file, and of all together. */
   readonly fileConnections: number
   readonly connections: number
+  /** How long a further connection waits before it joins; it does while those there are bring less than so many bytes in that time: on a fast network one is cheaper. */
+  readonly joinMs: number
+  readonly fastBytes: number
   /** Files of one download at a time. */
   readonly files: number
   /** Attempts in a row that may bring nothing before the last error is final. */
@@ -29,6 +32,8 @@ export const LIMITS: Limits = {
   pieceBytes: 32 * MIB,
   fileConnections: 4,
   connections: 6,
+  joinMs: 1000,
+  fastBytes: 100 * MIB,
   files: 3,
   attempts: 6,
   firstRetryMs: 1000,

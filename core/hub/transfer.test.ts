@@ -87,9 +87,9 @@ describe('an answer that is not what was asked for', () => {
     ['nothing at all', 'sends 0 bytes', (_, response) => void response.writeHead(200, { 'content-length': 0 }).end()],
     ['half of it', 'ended after', (_, response) => void (response.writeHead(200), response.end(CONTENT.subarray(0, 50_000)))],
     ['no end', 'nothing came for', (_, response, range) => void response.writeHead(206, { 'content-range': `bytes ${range?.[0] ?? 0}-${range?.[1] ?? 0}/100000` }).flushHeaders()],
-  ])('%s: is refused, and in the end said', async (_, text, answer) => {
+  ])('%s: is refused, and in the end said', async (what, text, answer) => {
     const { endpoint } = await serve(answer)
-    const error = await failureOf(fetchFrom(endpoint, { limits: { ...FEW, stallMs: 100 } }))
+    const error = await failureOf(fetchFrom(endpoint, { limits: { ...FEW, stallMs: what === 'no end' ? 100 : 60_000 } }))
     expect(error).toMatchObject({ code: 'NETWORK_FAILED' })
     expect(error.message).toContain(text)
     expect(error.message).toContain('a b/model.onnx of org/odd')
@@ -173,6 +173,45 @@ describe('a file that is another than it was', () => {
     const { endpoint } = await serve((_, response) => void response.writeHead(416, { 'content-range': 'bytes */5' }).end())
     expect(await failureOf(fetchFrom(endpoint))).toMatchObject({ code: 'CHECKSUM_MISMATCH' })
     expect(readdirSync(dirname(blob))).toEqual([])
+  })
+})
+
+describe('connections', () => {
+  /** Counts answers that are open at a time; each is held until `enough` are. */
+  const counting = (enough: number): { answer: Answer; most: () => number } => {
+    let most = 0
+    const open = new Set<() => void>()
+    return {
+      most: () => most,
+      answer: (_, response, range) => {
+        const give = (): void => {
+          open.delete(give)
+          partial(response, range ?? [0, 0])
+        }
+        open.add(give)
+        most = Math.max(most, open.size)
+        if (open.size >= enough) for (const one of open) one()
+      },
+    }
+  }
+
+  it('join while those there are slow, up to four of a file and to the number of all', async () => {
+    // As many pieces as make whole rounds.
+    for (const [connections, most, pieceBytes] of [[6, 4, 25_000], [3, 3, 17_000]] as const) {
+      rmSync(cache, { recursive: true, force: true })
+      const { answer, most: seen } = counting(most)
+      const { endpoint } = await serve(answer)
+      await fetchFrom(endpoint, { limits: { ...FEW, pieceBytes, joinMs: 2, connections } })
+      expect(seen()).toBe(most)
+    }
+  })
+
+  it('do not join one that is fast', async () => {
+    const { answer, most } = counting(1)
+    const { endpoint } = await serve(answer)
+    await fetchFrom(endpoint, { limits: { ...FEW, joinMs: 1, fastBytes: 0 } })
+    expect(most()).toBe(1)
+    expect(Buffer.compare(readFileSync(blob), CONTENT)).toBe(0)
   })
 })
 

@@ -96,24 +96,39 @@ async function fetchPieces(part: Part, fetching: Fetching): Promise<void> {
   const todo = part.pieces.filter(lacks)
   if (todo.length <= 1) return fetchInTurn(todo, { ...fetching, alone: true })
   const controller = new AbortController()
-  const stop = (): void => controller.abort(fetching.signal.reason)
+  /** Whoever waits to join need not any more. */
+  const settled = new AbortController()
+  const stop = (): void => {
+    controller.abort(fetching.signal.reason)
+    settled.abort()
+  }
   if (fetching.signal.aborted) stop()
   fetching.signal.addEventListener('abort', stop, { once: true })
   const failures: Error[] = []
-  const worker = async (): Promise<void> => {
+  const worker = async (others: number): Promise<void> => {
     try {
+      await joinWhenSlow(part, others, fetching.limits, settled.signal)
       await fetchInTurn(todo, { ...fetching, signal: controller.signal })
     } catch (error) {
       failures.push(error instanceof Error ? error : new Error(String(error)))
       controller.abort(error)
     }
+    settled.abort()
   }
-  await Promise.all(Array.from({ length: Math.min(fetching.limits.fileConnections, todo.length) }, worker))
+  await Promise.all(Array.from({ length: Math.min(fetching.limits.fileConnections, todo.length) }, (_, i) => worker(i)))
   fetching.signal.removeEventListener('abort', stop)
   fetching.signal.throwIfAborted()
   const [first] = failures
   if (first instanceof RangesIgnored) return fetchInTurn(part.pieces.filter(lacks), { ...fetching, alone: true })
   if (first !== undefined) throw first
+}
+
+/** Resolves when a connection beside so many others is of use: after a while for each of them, once they bring less than one alone brings on a fast network; or when `settled` aborts. */
+async function joinWhenSlow(part: Part, others: number, limits: Limits, settled: AbortSignal): Promise<void> {
+  for (let waits = 0, before = part.done; others > 0 && !settled.aborted && (waits < others || part.done - before >= limits.fastBytes); waits++) {
+    before = part.done
+    await setTimeout(limits.joinMs, null, { signal: settled }).catch(() => undefined)
+  }
 }
 
 /** Takes pieces off a list that others may take from too, until it is empty. */
