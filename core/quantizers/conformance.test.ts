@@ -46,10 +46,9 @@ const cases = quantizers.flatMap((quantizer) =>
 /** Quantizers with F16 in their streams, which magnitudes of F32 can overflow, and NVFP4 with E4M3. */
 const OVERFLOWS = /^(kivi\d|int\d|i?q\d_.*|nf4|nvfp4|turbo\d|polar|qjl|nuq\d|cachegen|gear\d)$/
 
-/** Largest magnitude that such a quantizer surely holds: NVFP4 to 6 * 448, what keeps a norm of a row while that fits F16, GEAR what its sparse values do. */
+/** Largest magnitude that such a quantizer surely holds: NVFP4 to 6 * 448, what keeps a norm of a row, or GEAR's share of one in its correction, while that fits F16. */
 function reach(id: string, headDim: number): number {
-  if (/^(turbo\d|polar|qjl)$/.test(id)) return 65504 / Math.sqrt(headDim)
-  if (/^gear\d$/.test(id)) return 65504
+  if (/^(turbo\d|polar|qjl|gear\d)$/.test(id)) return 65504 / Math.sqrt(headDim)
   return id === 'nvfp4' ? 2688 : Infinity
 }
 
