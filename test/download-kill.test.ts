@@ -1,5 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -52,6 +52,17 @@ function recorded(blob: string): number {
   return countersOf(blob)?.done.reduce((sum, done) => sum + done, 0) ?? 0
 }
 
+/** What is recorded of a blob is there. */
+function expectRecorded(blob: string, content: Uint8Array): void {
+  const counters = countersOf(blob)
+  if (!counters || !existsSync(`${blob}.kvlab-part`)) return
+  const part = readFileSync(`${blob}.kvlab-part`)
+  for (const [i, done] of counters.done.entries()) {
+    const [begin, end] = [i * counters.step, i * counters.step + done]
+    expect(Buffer.compare(part.subarray(begin, end), content.subarray(begin, end)), `piece ${i}`).toBe(0)
+  }
+}
+
 function contentsOf(seed: number, bytes: number): Record<string, Uint8Array> {
   return { [GRAPH]: noise(bytes, seed), 'config.json': noise(300, seed + 1_000), 'tokenizer.json': noise(40_000, seed + 2_000) }
 }
@@ -92,6 +103,7 @@ describe('kill -9', () => {
           expectNoBadBlob(cache, name)
           if (end === null) {
             expect(child.signalCode).toBe('SIGKILL')
+            expectRecorded(blobs.get(name) ?? '', contents[name]?.[GRAPH] ?? new Uint8Array())
             const done = recorded(blobs.get(name) ?? '')
             if (done > 0 && done < (contents[name]?.[GRAPH]?.length ?? 0)) amid++
             continue

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { copyFile, link, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileError, makeFolder } from '#core/bytes/file.ts'
@@ -17,12 +17,11 @@ const NO_LINKS = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 
  * the blob under its hash; where both are, a copy. A file that leads to the blob already stays. Throws LabError NOT_WRITABLE, DISK_FULL.
  */
 export async function placeBlob(blob: string, path: string, links: Links = SYSTEM_LINKS): Promise<void> {
-  // Beside the blob: readers of a snapshot take every name there for a file of the repository. One name a path, so that what a killed process left is put away here.
-  const beside = `${blob}.${createHash('sha1').update(path).digest('hex').slice(0, 12)}${LINK}`
+  if (await isSame(blob, path)) return
+  await makeFolder(dirname(path))
+  // Beside the blob: readers of a snapshot take every name there for a file of the repository. What a process that is killed here leaves is a link, and goes with the repository.
+  const beside = `${blob}.${randomUUID()}${LINK}`
   try {
-    await rm(beside, { force: true })
-    if (await isSame(blob, path)) return
-    await makeFolder(dirname(path))
     await firstOf(
       () => links.symbolic(relative(dirname(path), blob), beside),
       () => links.hard(blob, beside),
