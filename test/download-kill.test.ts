@@ -153,7 +153,7 @@ describe('two processes', () => {
   it('of which one is killed leave its part to the other', async () => {
     const contents = contentsOf(78, 6 * MIB)
     const hub = await hubOf({ 'org/left': contents })
-    hub.fault = ({ server, file }) => (server === 'cdn' && file === GRAPH ? { kind: 'trickle', bytesPerChunk: 16_384, msBetween: 4 } : null)
+    hub.fault = ({ server, file }) => (server === 'cdn' && file === GRAPH ? { kind: 'trickle', bytesPerChunk: 16_384, msBetween: 20 } : null)
     const cache = join(folder, 'left-cache')
     const { sha256, oid } = hub.file('org/left', GRAPH)
     const blob = blobPath(cache, 'model', 'org/left', etagOf({ sha256, gitSha1: oid }))
