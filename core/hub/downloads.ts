@@ -75,14 +75,24 @@ export function createDownloads(options: { home: string; place: () => Promise<Hu
     if (!entry) throw new LabError('FILE_NOT_FOUND', `there is no download ${id}: take one from the list of downloads`)
     return entry
   }
+  /** A download is said to have ended only once its record says so: whoever is told may end this process. */
   const settle = async (entry: Entry, status: DownloadRecord['status'], error: unknown = null): Promise<void> => {
     const { record } = entry
     const said = error === null ? null : toLabErrorJson(error)
-    Object.assign(record, { status, error: said && { code: said.code, message: said.message } })
-    changed()
-    const write = async (): Promise<void> => (entries.get(record.id) === entry ? writeRecord(folder, record) : undefined)
+    const next = { status, error: said && { code: said.code, message: said.message } }
+    const tell = (): void => {
+      Object.assign(record, next)
+      changed()
+    }
+    if (status !== 'done' && status !== 'failed') tell()
+    const write = async (): Promise<void> => (entries.get(record.id) === entry ? writeRecord(folder, { ...record, ...next }) : undefined)
     entry.written = entry.written.then(write, write)
-    await entry.written
+    try {
+      await entry.written
+      if (status === 'done') tell()
+    } finally {
+      if (status === 'failed') tell()
+    }
   }
   const queue = async (entry: Entry): Promise<void> => {
     try {

@@ -2,7 +2,7 @@ import type { HashFront } from './hash-front.ts'
 import type { Part, Piece } from './part.ts'
 
 /** So much is written at once, or what came within so many milliseconds: fewer, larger writes cost a fast connection less, and a slow one is recorded soon. */
-const WRITE_BYTES = 256 * 1024
+const WRITE_BYTES = 512 * 1024
 const WRITE_AFTER_MS = 20
 /** What may wait in memory for the disk, of one connection; more of either holds the connection up. */
 const MAX_WAITING_BYTES = 2 * WRITE_BYTES
@@ -44,7 +44,7 @@ export function createSink(part: Part, front: HashFront): Sink {
       failure = error instanceof Error ? error : new Error(String(error))
     }
     writing = null
-    if (waitingBytes >= WRITE_BYTES) write()
+    if (waitingBytes >= WRITE_BYTES || waiting.length >= MAX_WAITING_CHUNKS) write()
   }
   const flush = async (): Promise<void> => {
     for (write(); writing !== null; write()) await writing
@@ -57,9 +57,10 @@ export function createSink(part: Part, front: HashFront): Sink {
       piece = to
       waiting.push(bytes)
       waitingBytes += bytes.length
-      if (waitingBytes >= WRITE_BYTES) write()
+      if (waitingBytes >= WRITE_BYTES || waiting.length >= MAX_WAITING_CHUNKS) write()
       else timer ??= setTimeout(write, WRITE_AFTER_MS)
-      if (waitingBytes >= MAX_WAITING_BYTES || waiting.length >= MAX_WAITING_CHUNKS) await flush()
+      // Only what is being written is waited for: what waits is written while more comes.
+      while (writing !== null && (waitingBytes >= MAX_WAITING_BYTES || waiting.length >= MAX_WAITING_CHUNKS)) await writing
     },
     flush,
   }
