@@ -199,6 +199,23 @@ describe.skipIf(NO_BROWSER !== null)(`the lab in a browser${SKIPPED}`, { timeout
     await page.getByRole('grid', { name: 'Runs' }).getByText('thesis, baseline').waitFor()
   })
 
+  it('keeps what is being typed while the rest of the page changes', async () => {
+    const page = await lab.page('/sweep')
+    await page.locator('#windows').fill('77')
+    // As by a list that arrives late: the field is not left.
+    const choose = (value: string): Promise<void> =>
+      page.locator('#model').evaluate((field: HTMLSelectElement, chosen) => {
+        field.value = chosen
+        field.dispatchEvent(new Event('change', { bubbles: true }))
+      }, value)
+    await choose('…')
+    await page.getByRole('textbox', { name: 'Model folder' }).waitFor()
+    expect(await page.locator('#windows').inputValue()).toBe('77')
+    await choose('demo')
+    await page.locator('#windows').press('Tab')
+    await page.getByText('--windows 77').waitFor()
+  })
+
   it('tells a wrong method, a wrong model and a text that is too short apart', async () => {
     const page = await lab.page('/sweep')
     const name = page.getByRole('textbox', { name: /Add a method/ })
