@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, realpath, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LabError, type LabErrorCode } from '#core/contract/errors.ts'
 import { type ByteSource, checkRange, naming } from './source.ts'
@@ -156,4 +156,14 @@ function notAFileText(path: string): string {
 
 function codeOf(error: unknown): string | null {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
+}
+
+/** Bytes that a folder, which need not exist yet, may still take; null where the system does not say. */
+export async function freeBytes(folder: string): Promise<number | null> {
+  try {
+    const { bavail, bsize } = await statfs(folder)
+    return bavail * bsize
+  } catch {
+    return dirname(folder) === folder ? null : freeBytes(dirname(folder))
+  }
 }

@@ -15,3 +15,11 @@ export const JOIN_RULES = ['file', 'hf-rows', 'documents'] as const
 
 /** Whether a window begins with the beginning-of-sequence token. */
 export const BOS_POLICIES = ['model', 'always', 'never'] as const
+
+/** The column of texts that is read of a table where none is named; null: one must be. */
+export function usualColumn(columns: readonly string[]): string | null {
+  return columns.includes('text') ? 'text' : columns.length === 1 ? (columns[0] ?? null) : null
+}
+
+/** Tokens that streaming feeds at once where nothing is said. */
+export const DEFAULT_BLOCK = 64

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { readdir, rm, stat, statfs } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileError, makeFolder, replaceFile } from '#core/bytes/file.ts'
+import { fileError, freeBytes, makeFolder, replaceFile } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Limits } from './limits.ts'
 
@@ -82,7 +82,7 @@ function checkSize(size: number, { uploadBytes }: Limits): void {
   if (size > uploadBytes) throw new LabError('INVALID_INPUT', `a dropped file may have ${uploadBytes} bytes at most: name it by its path instead`, { limit: uploadBytes })
 }
 
-async function checkRoom(folder: string, size: number, { freeBytes }: Limits): Promise<void> {
-  const { bavail, bsize } = await statfs(folder)
-  if (bavail * bsize < size + freeBytes) throw new LabError('DISK_FULL', `${folder}: no room for a file of ${size} bytes: free some space`, { free: bavail * bsize, size })
+async function checkRoom(folder: string, size: number, limits: Limits): Promise<void> {
+  const free = await freeBytes(folder)
+  if (free !== null && free < size + limits.freeBytes) throw new LabError('DISK_FULL', `${folder}: no room for a file of ${size} bytes: free some space`, { free, size })
 }

@@ -17,7 +17,7 @@ const CONTENTS = { 'config.json': '{"a":1}', 'tokenizer.json': '{}', [GRAPH]: no
 const { signal } = new AbortController()
 const wish = (repo = 'org/one', changes: Partial<Wish> = {}): Wish => ({ kind: 'model', repo, revision: 'main', choice: 'q4', ...changes })
 /** Slow enough to be met while it runs. */
-const SLOW: Fault = { kind: 'trickle', bytesPerChunk: 2_000, msBetween: 5 }
+const SLOW: Fault = { kind: 'trickle', bytesPerChunk: 2_000, msBetween: 40 }
 const slowGraphs = ({ server, file }: HubRequest): Fault | null => (server === 'cdn' && file === GRAPH ? SLOW : null)
 
 let root = ''

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freeBytes } from '#core/bytes/file.ts'
 import type { Settings } from '#core/contract/library.ts'
-import { freeBytes, hubPlace, hubUrl } from './place.ts'
+import { hubPlace, hubUrl } from './place.ts'
 
 const NONE: Settings['hub'] = { endpoint: null, proxy: null, cache: null, offline: false }
 const CHOSEN: Settings['hub'] = { endpoint: 'https://mirror.example/hf/', proxy: 'http://set.example:1', cache: '/set/cache', offline: true }

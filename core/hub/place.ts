@@ -1,7 +1,6 @@
-import { statfs } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
-import { openFile } from '#core/bytes/file.ts'
+import { join, resolve } from 'node:path'
+import { freeBytes, openFile } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { ChosenBy, HubState } from '#core/contract/hub.ts'
 import type { Settings } from '#core/contract/library.ts'
@@ -45,16 +44,6 @@ export function hubUrl(place: HubPlace, segments: readonly string[]): URL {
   const url = new URL(place.endpoint)
   url.pathname = [url.pathname.replace(/\/+$/, ''), ...segments.map(encodeURIComponent)].join('/')
   return url
-}
-
-/** Bytes that a folder, which need not exist yet, may still take; null where the system does not say. */
-export async function freeBytes(folder: string): Promise<number | null> {
-  try {
-    const { bavail, bsize } = await statfs(folder)
-    return bavail * bsize
-  } catch {
-    return dirname(folder) === folder ? null : freeBytes(dirname(folder))
-  }
 }
 
 /** The first of these variables that says something. */

@@ -1,13 +1,13 @@
 import { LabError } from '#core/contract/errors.ts'
 import type { Shelved } from './shelf.ts'
 import { SUMS_FILE, type Sums } from './sums.ts'
-import { TEXT_FILE } from './text-files.ts'
+import { isTextName } from './text-files.ts'
 
 /** Refuses files that are no model or no text. `top`: the folder of an archive that holds all of them. Throws LabError MODEL_UNSUPPORTED or INVALID_INPUT. */
 export function refuseKind(kind: Shelved['kind'], path: string, all: readonly string[], top: string | null): void {
   const names = top === null ? all : all.map((name) => name.slice(top.length + 1))
   if (kind === 'text') {
-    if (names.some((name) => TEXT_FILE.test(name))) return
+    if (names.some(isTextName)) return
     throw new LabError('INVALID_INPUT', `${path} holds no text: one is a .txt, .md, .raw, .jsonl, .csv or .parquet file, and may end in .gz`)
   }
   const missing = [names.includes('config.json') ? null : 'config.json', names.some((name) => /^(onnx\/)?[^/]+\.onnx$/.test(name)) ? null : '.onnx file'].filter((one) => one !== null)

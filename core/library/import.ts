@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { fileError, makeFolder } from '#core/bytes/file.ts'
+import { fileError, freeBytes, makeFolder } from '#core/bytes/file.ts'
 import { takeLock } from '#core/bytes/lock.ts'
 import type { Progress } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
@@ -86,8 +86,8 @@ type Received = { readonly sha256: string; readonly bytes: number }
 
 async function receiveAll(folder: string, intake: Intake, signal: AbortSignal): Promise<Map<string, Received>> {
   await asWrite(folder, () => mkdir(folder))
-  const { bavail, bsize } = await statfs(folder)
-  let room = bavail * bsize - SPARE_BYTES
+  const free = await freeBytes(folder)
+  let room = free === null ? Infinity : free - SPARE_BYTES
   const received = new Map<string, Received>()
   for await (const file of intake.files(signal)) {
     if (file.bytes > room) throw new LabError('DISK_FULL', `${file.name} needs ${file.bytes} bytes and ${Math.max(0, room)} are free for it in ${dirname(folder)}: free some space, or name another library by KVLAB_HOME`, { needed: file.bytes, free: Math.max(0, room) })

@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { DEFAULT_SETTINGS, readSettings, writeSettings } from './settings.ts'
+import { DEFAULT_SETTINGS } from '#core/contract/library.ts'
+import { readSettings, writeSettings } from './settings.ts'
 
 let folder = ''
 beforeAll(async () => {

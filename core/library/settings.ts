@@ -3,11 +3,8 @@ import { join } from 'node:path'
 import { fileError, makeFolder, replaceFile } from '#core/bytes/file.ts'
 import { settings as schema } from '#core/contract/api.ts'
 import { LabError } from '#core/contract/errors.ts'
-import type { Settings } from '#core/contract/library.ts'
+import { DEFAULT_SETTINGS, type Settings } from '#core/contract/library.ts'
 import { absolutePath } from './folders.ts'
-
-/** What holds until a person chooses. */
-export const DEFAULT_SETTINGS: Settings = { threads: 'auto', memoryBudget: 'auto', modelFolders: [], dataFolders: [], hub: { endpoint: null, proxy: null, cache: null, offline: false } }
 
 /**
  * `home/settings.json`; the defaults where there is none. Throws LabError MALFORMED_FILE, format `kvlab.settings`, where it is not what `writeSettings`

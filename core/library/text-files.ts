@@ -4,10 +4,14 @@ import { fileError } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { filesOf } from '#core/texts/files.ts'
 
-/** Names of files that are taken for texts where a person names the folder they are in. */
-export const TEXT_FILE = /\.(parquet|(txt|md|raw|jsonl|ndjson|csv)(\.gz)?|json\.gz)$/i
+const TEXT = /\.(parquet|(txt|md|raw|jsonl|ndjson|csv)(\.gz)?|json\.gz)$/i
 /** Beside texts these say something about them. */
-const ABOUT = /(^|\/)(readme|licen[cs]e|notice)\b[^/]*$/i
+const ABOUT = /^(readme|licen[cs]e|notice)\b/i
+
+/** Whether a file of that name or path, `/` between its parts, is taken for a text where only its folder is named; a person may name any file. */
+export function isTextName(path: string): boolean {
+  return TEXT.test(path) && !ABOUT.test(path.slice(path.lastIndexOf('/') + 1))
+}
 
 /** Paths of the texts in a folder and those below it, hidden ones and what only says something about the others left out, by name. Throws LabError of file errors. */
 export async function textFiles(folder: string): Promise<string[]> {
@@ -15,7 +19,7 @@ export async function textFiles(folder: string): Promise<string[]> {
     throw fileError(error, folder, 'read')
   })
   const names = entries.filter((entry) => !entry.isDirectory()).map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
-  const texts = names.filter((name) => TEXT_FILE.test(name) && !ABOUT.test(name) && !name.split('/').some((part) => part.startsWith('.')))
+  const texts = names.filter((name) => isTextName(name) && !name.split('/').some((part) => part.startsWith('.')))
   return texts.sort().map((name) => join(folder, name))
 }
 

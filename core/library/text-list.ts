@@ -13,11 +13,8 @@ import { readSettings } from './settings.ts'
 import type { Places } from './shelf.ts'
 import { recordedSource } from './source-record.ts'
 import { demoEntry, entryOf, type Known } from './text-entry.ts'
+import { isTextName } from './text-files.ts'
 
-/** Names of files that are taken for texts where a folder is searched; a person may name any file. */
-const TEXT_NAME = /\.(txt|raw|md|jsonl|ndjson|csv|parquet|(txt|raw|md|jsonl|ndjson|json|csv)\.gz)$/
-/** Beside texts these say something about them. */
-const ABOUT = /^(readme|licen[cs]e|notice)\b/i
 /** Texts that are listed of the searched folders, the nearest ones: each is opened, and no one looks through more. */
 const MAX_FOUND = 2000
 
@@ -72,7 +69,7 @@ export async function textEntry(places: Places, typed: string, column: string | 
 
 /** Paths of a searched folder's texts. `named`: its root is one that a person chose. */
 async function textsIn({ path, level, files }: SearchedFolder, named: boolean): Promise<string[]> {
-  const texts = files.filter((file) => TEXT_NAME.test(file) && !ABOUT.test(file))
+  const texts = files.filter(isTextName)
   const documents = texts.filter((file) => file.endsWith('.txt'))
   const tables = texts.filter((file) => formatOf(file) !== 'text')
   const parts = documents.length > 1 ? documents : tables.length > 1 && (await isOneText(path)) ? tables : []

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, statfs } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { freemem, tmpdir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileError } from '#core/bytes/file.ts'
+import { fileError, freeBytes } from '#core/bytes/file.ts'
 import type { Check, DoctorReport, Progress } from '#core/contract/api.ts'
 import { toLabErrorJson } from '#core/contract/errors.ts'
 import type { Controls, RunResult } from '#core/contract/run.ts'
@@ -89,9 +89,10 @@ async function writable(home: string): Promise<Finding> {
 }
 
 async function freeDisk(home: string): Promise<Finding> {
-  const { bavail, bsize } = await statfs(nearestFolder(home))
-  const text = `${gigabytes(bavail * bsize)} free where the library is`
-  return bavail * bsize >= ENOUGH_DISK_BYTES ? text : { warning: `${text}: a sweep of a larger model may need ${gigabytes(ENOUGH_DISK_BYTES)}; free some space` }
+  const free = await freeBytes(home)
+  if (free === null) return { warning: 'the system does not say how much of the disk is free' }
+  const text = `${gigabytes(free)} free where the library is`
+  return free >= ENOUGH_DISK_BYTES ? text : { warning: `${text}: a sweep of a larger model may need ${gigabytes(ENOUGH_DISK_BYTES)}; free some space` }
 }
 
 function nearestFolder(path: string): string {

@@ -1,3 +1,4 @@
+import { usualColumn } from '#core/contract/choices.ts'
 import { LabError } from '#core/contract/errors.ts'
 
 /** Rows of texts under named columns. `rows`: how many, null where that is not known without reading them all; `rowsOf` gives one column's in batches. */
@@ -43,6 +44,7 @@ export function chooseColumn({ columns }: Table, named: string | null, path: str
     if (columns.includes(named)) return named
     throw new LabError('INVALID_INPUT', `${path} has no column of text ${JSON.stringify(named)}: it has ${there}`, { columns: [...columns] })
   }
-  if (first === 'text' || columns.length === 1) return first
+  const usual = usualColumn(columns)
+  if (usual !== null) return usual
   throw new LabError('INVALID_INPUT', `${path} has several columns of text: name one with --column: ${there}`, { columns: [...columns] })
 }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
+import { usualColumn } from '#core/contract/choices.ts'
 import type { KnownDataset } from '#core/contract/hub.ts'
-import { firstColumn, isTable, joinsOf, unnamedColumn } from './text-choices.ts'
+import { firstColumn, isTable, joinsOf } from './text-choices.ts'
 
 const known: KnownDataset[] = [{ id: 'wikitext-2', label: '', about: '', licence: '', repo: 'Salesforce/wikitext', split: 'wikitext-2-raw-v1/test', column: 'text', join: 'hf-rows', bytes: 1 }]
 
@@ -21,8 +22,8 @@ it('offers each rule once, and of a folder of texts only the one that fits', () 
 it.each([['a.parquet', true], ['C4.JSON.GZ', true], ['x.jsonl', true], ['t.csv', true], ['wiki.test.raw', false], ['notes.txt', false], ['parquet', false]])('%s: a table %s', (path, table) => expect(isTable(path)).toBe(table))
 
 it('names the column of a table only where one must be named', () => {
-  expect([unnamedColumn(['id', 'text']), firstColumn(['id', 'text'])]).toEqual(['text', null])
-  expect([unnamedColumn(['story']), firstColumn(['story'])]).toEqual(['story', null])
-  expect([unnamedColumn(['url', 'body']), firstColumn(['url', 'body'])]).toEqual([null, 'url'])
-  expect([unnamedColumn([]), firstColumn([])]).toEqual([null, null])
+  expect([usualColumn(['id', 'text']), firstColumn(['id', 'text'])]).toEqual(['text', null])
+  expect([usualColumn(['story']), firstColumn(['story'])]).toEqual(['story', null])
+  expect([usualColumn(['url', 'body']), firstColumn(['url', 'body'])]).toEqual([null, 'url'])
+  expect([usualColumn([]), firstColumn([])]).toEqual([null, null])
 })

@@ -1,3 +1,4 @@
+import { usualColumn } from '#core/contract/choices.ts'
 import type { KnownDataset } from '#core/contract/hub.ts'
 import type { DataEntry, TextSource } from '#core/contract/library.ts'
 
@@ -16,12 +17,7 @@ export function isTable(path: string): boolean {
 /** Larger texts are counted only where a person asks: at two megabytes a second this takes half a minute. */
 export const COUNTED_UNASKED = 64e6
 
-/** The column that is read of a table where none is named; null: one must be. */
-export function unnamedColumn(columns: readonly string[]): string | null {
-  return columns.includes('text') ? 'text' : columns.length === 1 ? (columns[0] ?? null) : null
-}
-
 /** What a spec first says of a table's column: nothing where that is enough. */
 export function firstColumn(columns: readonly string[]): string | null {
-  return unnamedColumn(columns) === null ? (columns[0] ?? null) : null
+  return usualColumn(columns) === null ? (columns[0] ?? null) : null
 }
