@@ -7,13 +7,14 @@ import { benchKernels } from './kernels.ts'
 import { benchDownload, playDownloadRole } from './download.ts'
 import { benchStart } from './start.ts'
 import { benchLogits } from './logits.ts'
+import { benchMethods } from './methods.ts'
 import { benchPage } from './page.ts'
 import { benchSweep } from './sweep.ts'
 
 /**
- * `npm run bench [-- start|kernels|codecs|page|download|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours;
+ * `npm run bench [-- start|kernels|methods|codecs|page|download|sweep]`: where the time goes; `npm run bench -- --against FOLDER`: the same sweep by another tool beside ours;
  * `npm run bench -- --cache FILE`: every codec on a cache that `kvlab extract` wrote.
- * Figures are of this machine at this moment: compare ratios within one run. The larger model is measured where its folder stands beside the checkout.
+ * `methods --only TEXT` takes those whose name has the text in it. Figures are of this machine at this moment: compare ratios within one run. The larger model is measured where its folder stands beside the checkout.
  */
 const LARGE_MODEL = '../shared/models/SmolLM2-135M-Instruct'
 const LARGE_TEXT = '../shared/data/wikitext-2-raw-v1/wiki.test.raw'
@@ -23,6 +24,7 @@ const { values, positionals } = parseArgs({
   options: {
     against: { type: 'string' },
     cache: { type: 'string' },
+    only: { type: 'string', default: '' },
     windows: { type: 'string', default: '4' },
     peers: { type: 'string', default: 'node_modules/.cache/kvlab-peers' },
     out: { type: 'string', default: 'bench/results' },
@@ -36,6 +38,7 @@ if (runs('kernels')) {
   benchKernels()
   benchLogits()
 }
+if (runs('methods')) benchMethods(values.only)
 if (runs('codecs')) benchCodecs()
 if (runs('page')) await benchPage()
 if (runs('download')) await benchDownload()

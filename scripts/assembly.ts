@@ -7,7 +7,7 @@ import type { Plugin } from 'vite'
 const QUERY = '?assembly'
 const CACHE = fileURLToPath(new URL('../node_modules/.cache/kvlab-assembly/', import.meta.url))
 /** Memory of a fixed size: growing would detach its ArrayBuffer, after which V8 checks every typed array access of the process for that. */
-const PAGES = '3'
+const PAGES = '4'
 const OPTIONS = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', '--use', 'abort=', '--enable', 'simd', '--initialMemory', PAGES, '--maximumMemory', PAGES]
 
 /**

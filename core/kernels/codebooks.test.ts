@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { bitsOf, bytesFrom, floats, runs, same, shifted } from '../../test/kernel-twins.ts'
+import { middles } from './codebook.ts'
 import type { LevelBlock, LevelFormat, TurboBits } from './kernels.ts'
 import { LEVEL_BLOCKS } from './levels.ts'
 import { NF4_BOUNDS, NF4_LEVELS } from './normal-float.ts'
@@ -180,5 +181,25 @@ describe.each([2, 3, 4] as const)('TurboQuant, %i bits', (bits: TurboBits) => {
     })
     // Zeros lie on the middle bound: every code is 2^(bits - 1), the lowest bit first.
     expect(codes[0]! & (2 ** bits - 1)).toBe(2 ** (bits - 1))
+  })
+})
+
+describe.each([2, 3, 4] as const)('any codebook of %i bits', (bits) => {
+  it('has the same codes and values', () => {
+    const numbers = fc.array(fc.oneof(fc.double({ min: -1, max: 1, noNaN: true }), fc.constantFrom(0, -0, 0.5)), { minLength: 2 ** bits, maxLength: 2 ** bits })
+    const property = fc.property(numbers, runs(8), (some, values) => {
+      fc.pre(!values.some(Number.isNaN))
+      const levels = Float32Array.from(some).sort()
+      const bounds = middles(levels)
+      const result = same((implementation) => {
+        const codes = shifted(Uint8Array, (values.length * bits) / 8)
+        implementation.quantizeCodebook(values, bounds, bits, codes)
+        const out = shifted(Float32Array, values.length)
+        implementation.dequantizeCodebook(codes, levels, bits, out)
+        return { codes, out }
+      }) as { out: Float32Array }
+      expect(result.out[0]).toBe(levels[bounds.filter((bound) => bound <= values[0]!).length])
+    })
+    fc.assert(property, { numRuns: 120 })
   })
 })

@@ -6,11 +6,20 @@ export type Exports = {
   readonly codesAt: Place
   readonly scalesAt: Place
   readonly zerosAt: Place
+  readonly stepsAt: Place
   readonly sumsAt: Place
   readonly levelsAt: Place
   readonly boundsAt: Place
   readonly ransCountsAt: Place
   readonly ransStatesAt: Place
+  readonly signsAt: Place
+  readonly turnsAt: Place
+  readonly polarBoundsAt: Place
+  readonly angles1At: Place
+  readonly angles2At: Place
+  readonly angles3At: Place
+  readonly angles4At: Place
+  readonly leftAt: Place
   quantizeGroups(groups: number, groupSize: number, bits: number, asym: number, clip: number): number
   dequantizeGroups(groups: number, groupSize: number, bits: number, asym: number): number
   quantizeChannels(rows: number, width: number, bits: number, asym: number, clip: number): number
@@ -27,6 +36,17 @@ export type Exports = {
   dequantizeNormalFloat(groups: number, groupSize: number): number
   quantizeTurbo(rows: number, headDim: number, bits: number): number
   dequantizeTurbo(rows: number, headDim: number, bits: number, corrected: number): number
+  quantizeCodebook(count: number, bits: number): void
+  dequantizeCodebook(count: number, bits: number): void
+  findRowNorms(rows: number, headDim: number): number
+  quantizeSketch(rows: number, headDim: number, rotations: number, rotation: number): void
+  dequantizeSketch(rows: number, headDim: number, rotations: number, rotation: number, part: number): number
+  quantizePolar(rows: number, headDim: number): number
+  dequantizePolar(rows: number, headDim: number): number
+  selectRows(rows: number, length: number, index: number): void
+  timesRight(rows: number, columns: number, rank: number): void
+  addTimesLeft(rows: number, columns: number, rank: number): void
+  addProduct(rows: number, columns: number, rank: number): void
   readonly encodeF16: Converter
   readonly encodeBf16: Converter
   readonly encodeF8e4m3: Converter

@@ -1,3 +1,5 @@
+import type { PolarStreams } from './polar.ts'
+
 /** A cache type of ggml: bits of a code, and whether blocks have a minimum (`_1`) beside their scale. */
 export type BlockFormat = { readonly bits: 4 | 5 | 8; readonly affine: boolean }
 
@@ -59,6 +61,10 @@ export type Kernels = {
   quantizeNormalFloat(values: Float32Array, groupSize: number, codes: Uint8Array, scales: Uint16Array): void
   /** x' = level s, rounded once. Returns whether every value is finite. */
   dequantizeNormalFloat(codes: Uint8Array, scales: Uint16Array, groupSize: number, out: Float32Array): boolean
+  /** Codes of a multiple of 8 values, none NaN: how many of the 2^bits - 1 ascending `bounds` are not above each, 2 to 4 bits, as a little-endian string. */
+  quantizeCodebook(values: Float32Array, bounds: Float32Array, bits: number, codes: Uint8Array): void
+  /** Values of codes: the 2^bits `levels` by index. */
+  dequantizeCodebook(codes: Uint8Array, levels: Float32Array, bits: number, out: Float32Array): void
   /**
    * Rows of `headDim` values, a power of two from 16 to 1024. n = F32 of the root of Σ x², squares summed in F64 as errorTotals; t = (W x) / n with
    * W the unscaled transform of hadamard.ts in F32; code = the nearest of TURBO_LEVELS of `bits` 2, 3 or 4, of two as near the upper one.
@@ -67,6 +73,33 @@ export type Kernels = {
   quantizeTurbo(values: Float32Array, headDim: number, bits: TurboBits, codes: Uint8Array, norms: Uint16Array): void
   /** x' = f W c: f = F32 of n / headDim, or, `corrected`, of n / √(headDim Σ c²). Returns whether every norm is finite. */
   dequantizeTurbo(codes: Uint8Array, norms: Uint16Array, headDim: number, bits: TurboBits, corrected: boolean, out: Float32Array): boolean
+  /**
+   * Signs of random rotations of rows of `headDim` values, a power of two from 16 to 1024: bits of the rotations of each row (sketchSigns), one after the other and from
+   * the lowest bit of a byte on, set where a rotated value, in F32, is above 0; and F16 of F32 of the root of Σ x², summed in order in F64. As many rotations as bits
+   * a value. OUT_OF_RANGE where F16 cannot hold a norm.
+   */
+  quantizeSketch(values: Float32Array, headDim: number, codes: Uint8Array, norms: Uint16Array): void
+  /**
+   * The way back: Σ over the rotations of the inverse of each one's signs, 1 and -1, in F32, times F32 of norm √(π/2) / (rotations headDim²), the transforms being
+   * unscaled. Returns whether every norm is finite.
+   */
+  dequantizeSketch(codes: Uint8Array, norms: Uint16Array, headDim: number, out: Float32Array): boolean
+  /**
+   * Rows of `headDim` values, a power of two from 16 to 1024: signs and a Walsh-Hadamard transform in F32, then of each 16 values the polar form in F64, a code
+   * for each angle by comparing the sine's side with the cosine's times a boundary's tangent, and F16 of F32 of the radius over √headDim.
+   * OUT_OF_RANGE where F16 cannot hold a radius.
+   */
+  quantizePolar(values: Float32Array, headDim: number, streams: PolarStreams): void
+  /** The way back: of each block the products of its radius with cosines and sines in F64, rounded to F32; the inverse transform; times F32 of 1/√headDim. Returns whether every radius is finite. */
+  dequantizePolar(streams: PolarStreams, headDim: number, out: Float32Array): boolean
+  /** Of each row of `length` finite values the one that would stand at `index` if they were sorted, 0 without a sign, to `selected`, one a row. */
+  selectRows(values: Float32Array, length: number, index: number, selected: Float32Array): void
+  /** left = matrix right in F64, sums in order from 0 on: `matrix` [rows, columns], `right` [columns, rank], `left` [rows, rank], all finite. */
+  timesRight(matrix: Float64Array, right: Float64Array, rank: number, left: Float64Array): void
+  /** right = matrixᵀ left in the same way. */
+  timesLeft(matrix: Float64Array, left: Float64Array, rank: number, right: Float64Array): void
+  /** Adds left rightᵀ to `values` [rows, columns], terms in order in F64 and rounded once to F32; `left` [rows, rank], `right` [columns, rank]. */
+  addProduct(values: Float32Array, left: Float32Array, right: Float32Array, rank: number): void
   /**
    * Codes of values, to nearest, ties to even; every NaN is the one quiet NaN, F8 E4M3 saturates at 448 and F8 E5M2 at 57344. Throws nothing:
    * returns whether every value and every code is finite. `codes` is as long as `values`, a Uint8Array for F8, else a Uint16Array.

@@ -1,3 +1,4 @@
+import { kernels } from './index.ts'
 import { randomSigns } from './random-rotation.ts'
 
 /** Turns of the power iteration, the last of them between orthonormal columns. */
@@ -17,21 +18,9 @@ export function lowRank(matrix: Float64Array, rows: number, columns: number, ran
   for (let c = 0; c < columns; c++) for (let k = 0; k < rank; k++) right[c * rank + k] = signs[k * columns + c]!
   for (let turn = 0; turn < TURNS; turn++) {
     if (turn === TURNS - 1) orthonormal(right, columns, rank)
-    left.fill(0)
-    for (let t = 0; t < rows; t++) {
-      for (let c = 0; c < columns; c++) {
-        const x = matrix[t * columns + c]!
-        for (let k = 0; k < rank; k++) left[t * rank + k]! += x * right[c * rank + k]!
-      }
-    }
+    kernels.timesRight(matrix, right, rank, left)
     if (turn === TURNS - 1) orthonormal(left, rows, rank)
-    right.fill(0)
-    for (let t = 0; t < rows; t++) {
-      for (let c = 0; c < columns; c++) {
-        const x = matrix[t * columns + c]!
-        for (let k = 0; k < rank; k++) right[c * rank + k]! += x * left[t * rank + k]!
-      }
-    }
+    kernels.timesLeft(matrix, left, rank, right)
   }
 }
 

@@ -1,7 +1,7 @@
-import { decodeF16, encodeF16, f16ToF32 } from '#core/bytes/float.ts'
-import { levelOf, middles } from './codebook.ts'
+import { decodeF16, encodeF16 } from '#core/bytes/float.ts'
+import { middles } from './codebook.ts'
 import { finiteF16, isFiniteF16, refuseNonFinite } from './finite.ts'
-import { packRounded, unpackScaled } from './packing.ts'
+import { kernels } from './index.ts'
 import { learnCodebook } from './signposts.ts'
 
 /** What values of one layer [heads, tokens, headDim] share a range: those of a channel of a head over all tokens, or those of a token over all heads. */
@@ -15,11 +15,11 @@ export function rangeCount({ byChannel, heads, tokens, headDim }: Ranges): numbe
   return byChannel ? heads * headDim : tokens
 }
 
-/**
- * The ranges of a layer and, into `normal`, its values as parts of them: fround(fround(x - z) / r), 0 where r is 0 in F16.
- * Throws LabError OUT_OF_RANGE where F16 cannot hold a range or a middle.
- */
-export function normaliseRanges(values: Float32Array, ranges: Ranges, scales: Uint16Array, zeros: Uint16Array, normal: Float32Array): void {
+/** What was learned on other values: levels that parts are rounded to and, by code, what they are decoded to; of keys the ranges as well. All F16. */
+export type NonUniformTables = { readonly levels: Uint16Array; readonly decoded: Uint16Array; readonly scales?: Uint16Array; readonly zeros?: Uint16Array }
+
+/** The ranges of a layer. Throws LabError OUT_OF_RANGE where F16 cannot hold a range or a middle. */
+export function measureRanges(values: Float32Array, ranges: Ranges, scales: Uint16Array, zeros: Uint16Array): void {
   const count = rangeCount(ranges)
   const low = new Float32Array(count).fill(Infinity)
   const high = new Float32Array(count).fill(-Infinity)
@@ -33,29 +33,53 @@ export function normaliseRanges(values: Float32Array, ranges: Ranges, scales: Ui
   for (let i = 0; i < count; i++) {
     scales[i] = finiteF16(Math.fround(high[i]! - low[i]!) / 2, 'range')
     zeros[i] = finiteF16(Math.fround(high[i]! + low[i]!) / 2, 'middle')
-    low[i] = f16ToF32(zeros[i]!)
-    // Of a range that is 0 in F16 every quotient is 0.
-    high[i] = scales[i] === 0 ? Infinity : f16ToF32(scales[i]!)
   }
+}
+
+/** Values of a layer as parts of ranges: fround(fround(x - z) / r), 0 where r is 0 in F16. */
+export function partsOf(values: Float32Array, ranges: Ranges, scales: Uint16Array, zeros: Uint16Array): Float32Array {
+  const offsets = floats(zeros)
+  // Of a range that is 0 in F16 every quotient is 0.
+  const factors = floats(scales).map((scale) => (scale === 0 ? Infinity : scale))
+  const parts = new Float32Array(values.length)
   eachRun(ranges, (at, length, first, step) => {
-    for (let i = 0, range = first; i < length; i++, range += step) normal[at + i] = Math.fround(values[at + i]! - low[range]!) / high[range]!
+    for (let i = 0, range = first; i < length; i++, range += step) parts[at + i] = Math.fround(values[at + i]! - offsets[range]!) / factors[range]!
   })
+  return parts
 }
 
-/** Codes of a layer by a codebook learned on the layer itself, as parts of ranges. Throws LabError NOT_FINITE for the first NaN or infinity, OUT_OF_RANGE as normaliseRanges. */
-export function quantizeNonUniform(values: Float32Array, ranges: Ranges, bits: number, normalised: boolean, { codes, scales, zeros, levels }: NonUniformStreams): void {
+/** Tables for layers like this one: ranges by channel, where it has them so, and the codebook. Throws LabError NOT_FINITE for the first NaN or infinity, OUT_OF_RANGE as measureRanges. */
+export function learnNonUniform(values: Float32Array, ranges: Ranges, bits: number, normalised: boolean): NonUniformTables {
   refuseNonFinite(values)
-  const normal = new Float32Array(values.length)
-  normaliseRanges(values, ranges, scales, zeros, normal)
-  const book = learnCodebook(learnable(normal, ranges, scales), 1 << bits, normalised)
-  encodeF16(book.decoded, levels)
-  const bounds = middles(book.levels)
-  for (let i = 0; i < normal.length; i++) normal[i] = levelOf(bounds, normal[i]!)
-  packRounded(normal, 0, normal.length, 1, 0, bits, codes, 0)
+  const scales = new Uint16Array(rangeCount(ranges))
+  const zeros = new Uint16Array(scales.length)
+  measureRanges(values, ranges, scales, zeros)
+  const book = learnCodebook(learnable(partsOf(values, ranges, scales, zeros), ranges, scales), 1 << bits, normalised)
+  const [levels, decoded] = [new Uint16Array(1 << bits), new Uint16Array(1 << bits)]
+  encodeF16(book.levels, levels)
+  encodeF16(book.decoded, decoded)
+  return ranges.byChannel ? { levels, decoded, scales, zeros } : { levels, decoded }
 }
 
-/** A copy of the parts whose range is not 0: what a codebook is learned from. */
+/**
+ * Codes of a layer as parts of ranges, by a codebook learned on the layer itself or by `tables`, whose ranges may be smaller than the layer's: what lies beyond gets the outermost level.
+ * Throws LabError NOT_FINITE for the first NaN or infinity, OUT_OF_RANGE as measureRanges.
+ */
+export function quantizeNonUniform(values: Float32Array, ranges: Ranges, bits: number, normalised: boolean, { codes, scales, zeros, levels }: NonUniformStreams, tables?: NonUniformTables): void {
+  refuseNonFinite(values)
+  if (tables?.scales && tables.zeros) {
+    scales.set(tables.scales)
+    zeros.set(tables.zeros)
+  } else measureRanges(values, ranges, scales, zeros)
+  const parts = partsOf(values, ranges, scales, zeros)
+  const book = tables ? { levels: floats(tables.levels), decoded: floats(tables.decoded) } : learnCodebook(learnable(parts, ranges, scales), 1 << bits, normalised)
+  encodeF16(book.decoded, levels)
+  kernels.quantizeCodebook(parts, middles(book.levels), bits, codes)
+}
+
+/** The parts whose range is not 0: what a codebook is learned from. A copy where there are others. */
 export function learnable(normal: Float32Array, ranges: Ranges, scales: Uint16Array): Float32Array {
+  if (!scales.includes(0)) return normal
   const chosen = new Float32Array(normal.length)
   let count = 0
   eachRun(ranges, (at, length, first, step) => {
@@ -66,14 +90,10 @@ export function learnable(normal: Float32Array, ranges: Ranges, scales: Uint16Ar
 
 /** x' = fround(fround(level r) + z). Returns whether all ranges, middles and levels are finite. */
 export function dequantizeNonUniform({ codes, scales, zeros, levels }: NonUniformStreams, ranges: Ranges, bits: number, out: Float32Array): boolean {
-  const [book, factors, offsets] = [levels, scales, zeros].map((halves) => {
-    const numbers = new Float32Array(halves.length)
-    decodeF16(halves, numbers)
-    return numbers
-  }) as [Float32Array, Float32Array, Float32Array]
-  unpackScaled(codes, 0, bits, 0, 1, 0, out, 0, out.length)
+  const [book, factors, offsets] = [floats(levels), floats(scales), floats(zeros)]
+  kernels.dequantizeCodebook(codes, book, bits, out)
   eachRun(ranges, (at, length, first, step) => {
-    for (let i = 0, range = first; i < length; i++, range += step) out[at + i] = Math.fround(book[out[at + i]!]! * factors[range]!) + offsets[range]!
+    for (let i = 0, range = first; i < length; i++, range += step) out[at + i] = Math.fround(out[at + i]! * factors[range]!) + offsets[range]!
   })
   return [levels, scales, zeros].every((halves) => halves.every(isFiniteF16))
 }
@@ -83,4 +103,11 @@ function eachRun({ byChannel, heads, tokens, headDim }: Ranges, run: (at: number
   for (let head = 0; head < heads; head++) {
     for (let token = 0; token < tokens; token++) run((head * tokens + token) * headDim, headDim, byChannel ? head * headDim : token, byChannel ? 1 : 0)
   }
+}
+
+/** F16 bits as numbers. */
+export function floats(halves: Uint16Array): Float32Array {
+  const numbers = new Float32Array(halves.length)
+  decodeF16(halves, numbers)
+  return numbers
 }

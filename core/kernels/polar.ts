@@ -25,15 +25,15 @@ export const POLAR_LEVELS: readonly Float64Array[] = [
   ...OFFSETS.map(([inner, outer]) => Float64Array.of(-outer, -inner, inner, outer).map((offset) => Math.PI / 4 + offset)),
 ]
 /** Cosines, then sines, of one level's angles, in F32. */
-const turns = POLAR_LEVELS.map((angles) => Float32Array.from([...angles.map(Math.cos), ...angles.map(Math.sin)]))
+export const POLAR_TURNS = POLAR_LEVELS.map((angles) => Float32Array.from([...angles.map(Math.cos), ...angles.map(Math.sin)]))
 /** Tangents, in F32, of the boundaries between codes: of a quadrant of the first level, then of each other level the upper and lower one about 1. */
-const OCTANT = Math.fround(Math.tan(Math.PI / 8))
-const bounds = OFFSETS.map(([inner, outer]) => {
+export const POLAR_OCTANT = Math.fround(Math.tan(Math.PI / 8))
+export const POLAR_BOUNDS = OFFSETS.map(([inner, outer]) => {
   const half = (inner + outer) / 2
   return { low: Math.fround(Math.tan(Math.PI / 4 - half)), high: Math.fround(Math.tan(Math.PI / 4 + half)) }
 })
-const [second, third, fourth] = bounds as [Bounds, Bounds, Bounds]
-type Bounds = (typeof bounds)[number]
+const [second, third, fourth] = POLAR_BOUNDS as [Bounds, Bounds, Bounds]
+type Bounds = (typeof POLAR_BOUNDS)[number]
 
 /** Where the signs of the rotation begin; any number but 0 would do. */
 export const POLAR_SEED = 0x9e3779b9 | 0
@@ -48,11 +48,7 @@ export function polarBytes(headDim: number, level: number): number {
   return Math.ceil(((headDim / POLAR_BLOCK) * POLAR_ANGLES[level]! * POLAR_BITS[level]!) / 8)
 }
 
-/**
- * Rows of `headDim` values, a power of two from 16 to 1024: signs and a Walsh-Hadamard transform in F32, then of each 16 values the polar form in F64, a code
- * for each angle by comparing the sine's side with the cosine's times a boundary's tangent, and F16 of F32 of the radius over √headDim.
- * Throws LabError NOT_FINITE for the first NaN or infinity, OUT_OF_RANGE where F16 cannot hold a radius.
- */
+/** Kernels.quantizePolar in TypeScript. */
 export function quantizePolar(values: Float32Array, headDim: number, { angles, radii }: PolarStreams): void {
   refuseNonFinite(values)
   const signs = randomSigns(headDim, POLAR_SEED)
@@ -92,7 +88,7 @@ function firstCode(x: number, y: number, to: number): number {
   const across = quadrant === 0 ? y : quadrant === 1 ? -x : quadrant === 2 ? -y : x
   const upper = across > along ? 1 : 0
   // Beyond the middle of a quadrant the boundary is the first one mirrored.
-  const within = upper === 1 ? (OCTANT * across > along ? 3 : 2) : across > OCTANT * along ? 1 : 0
+  const within = upper === 1 ? (POLAR_OCTANT * across > along ? 3 : 2) : across > POLAR_OCTANT * along ? 1 : 0
   return (quadrant << 2) | within
 }
 
@@ -104,7 +100,7 @@ function pair(i: number, { low, high }: Bounds): number {
   return (y > low * x ? 1 : 0) + (y > x ? 1 : 0) + (y > high * x ? 1 : 0)
 }
 
-/** The way back: of each block the products of its radius with cosines and sines in F64, rounded to F32; the inverse transform; times F32 of 1/√headDim. Returns whether every radius is finite. */
+/** Kernels.dequantizePolar in TypeScript. */
 export function dequantizePolar({ angles, radii }: PolarStreams, headDim: number, out: Float32Array): boolean {
   const signs = randomSigns(headDim, POLAR_SEED)
   const scale = Math.fround(1 / Math.sqrt(headDim))
@@ -132,14 +128,14 @@ export function dequantizePolar({ angles, radii }: PolarStreams, headDim: number
 
 /** Makes radii 2i and 2i + 1 of the ith: from the last one down, so that none is overwritten before it is used. */
 function unfold(i: number, code: number, level: number): void {
-  const turn = turns[level]!
+  const turn = POLAR_TURNS[level]!
   const r = radius[i]!
   radius[2 * i + 1] = r * turn[4 + (code & 3)]!
   radius[2 * i] = r * turn[code & 3]!
 }
 
 function firstValues(row: Float32Array, at: number, r: number, code: number): void {
-  const turn = turns[0]!
+  const turn = POLAR_TURNS[0]!
   row[at] = r * turn[code]!
   row[at + 1] = r * turn[16 + code]!
 }

@@ -13,11 +13,12 @@ export function sketchSigns(headDim: number, count: number): Float32Array[][] {
   return Array.from({ length: count }, (_, k) => Array.from({ length: SKETCH_ROUNDS }, (_round, i) => signs.subarray((SKETCH_ROUNDS * k + i) * headDim, (SKETCH_ROUNDS * k + i + 1) * headDim)))
 }
 
-/**
- * Rows of `headDim` values, a power of two from 16 to 1024: bits of the rotations of each row, one after the other and from the lowest bit of a byte on, set where a
- * rotated value, in F32, is above 0; and F16 of F32 of the root of Σ x², summed in order in F64. As many rotations as bits a value.
- * Throws LabError NOT_FINITE for the first NaN or infinity, OUT_OF_RANGE where F16 cannot hold a norm.
- */
+/** What a norm is multiplied by, so that sums of `rotations` unscaled transforms of signs become a vector. */
+export function sketchPart(headDim: number, rotations: number): number {
+  return Math.sqrt(Math.PI / 2) / (rotations * headDim * headDim)
+}
+
+/** Kernels.quantizeSketch in TypeScript. */
 export function quantizeSketch(values: Float32Array, headDim: number, codes: Uint8Array, norms: Uint16Array): void {
   refuseNonFinite(values)
   const row = new Float32Array(headDim)
@@ -40,14 +41,11 @@ export function quantizeSketch(values: Float32Array, headDim: number, codes: Uin
   }
 }
 
-/**
- * The way back: Σ over the rotations of the inverse of each one's signs, 1 and -1, in F32, times F32 of norm √(π/2) / (rotations headDim²), the transforms being unscaled.
- * Returns whether every norm is finite.
- */
+/** Kernels.dequantizeSketch in TypeScript. */
 export function dequantizeSketch(codes: Uint8Array, norms: Uint16Array, headDim: number, out: Float32Array): boolean {
   const row = new Float32Array(headDim)
   const rotations = sketchSigns(headDim, (8 * codes.length) / out.length).map((rounds) => rounds.toReversed())
-  const part = Math.sqrt(Math.PI / 2) / (rotations.length * headDim * headDim)
+  const part = sketchPart(headDim, rotations.length)
   let finite = true
   let from = 0
   for (let r = 0; r < norms.length; r++) {

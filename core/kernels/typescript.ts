@@ -1,5 +1,6 @@
 import { dequantizeBlocks, quantizeBlocks } from './blocks.ts'
 import { dequantizeChannels, quantizeChannels } from './channels.ts'
+import { dequantizeCodebook, quantizeCodebook } from './codebook.ts'
 import { errorTotals } from './errors.ts'
 import { firstNonFinite } from './finite.ts'
 import { decodeFloats, encodeFloats } from './floats.ts'
@@ -9,7 +10,11 @@ import type { Kernels } from './kernels.ts'
 import { dequantizeLevels, quantizeLevels } from './levels.ts'
 import { compareRows, largestLogit, sumExps } from './logits.ts'
 import { dequantizeNormalFloat, quantizeNormalFloat } from './normal-float.ts'
+import { dequantizePolar, quantizePolar } from './polar.ts'
+import { addProduct, timesLeft, timesRight } from './products.ts'
 import { decodeRans, encodeRans } from './rans.ts'
+import { selectRows } from './select.ts'
+import { dequantizeSketch, quantizeSketch } from './sign-sketch.ts'
 import { dequantizeTurbo, quantizeTurbo } from './turbo.ts'
 
 /** The kernels in TypeScript: what the others are held against, and what runs where there is no SIMD. */
@@ -25,8 +30,18 @@ export const typescriptKernels: Kernels = {
   dequantizeLevels,
   quantizeNormalFloat,
   dequantizeNormalFloat,
+  quantizeCodebook,
+  dequantizeCodebook,
   quantizeTurbo,
   dequantizeTurbo,
+  quantizeSketch,
+  dequantizeSketch,
+  quantizePolar,
+  dequantizePolar,
+  selectRows,
+  timesRight,
+  timesLeft,
+  addProduct,
   encodeFloats,
   decodeFloats,
   firstNonFinite,

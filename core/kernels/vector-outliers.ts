@@ -1,48 +1,66 @@
-/** The vectors of a layer, each of `length` values: where value `index` of vector `vector` lies. */
-export type Vectors = { readonly count: number; readonly length: number; readonly place: (vector: number, index: number) => number }
+/** The vectors of a layer, each of `length` values: where value `index` of vector `vector` lies, and a copy of one. */
+export type Vectors = {
+  readonly count: number
+  readonly length: number
+  readonly place: (vector: number, index: number) => number
+  readonly read: (values: Float32Array, vector: number, to: Float32Array) => void
+}
 
 /** Channels of heads over all tokens, or tokens over all heads, of a layer [heads, tokens, headDim]. */
 export function vectorsOf(byChannel: boolean, heads: number, tokens: number, headDim: number): Vectors {
-  if (byChannel) return { count: heads * headDim, length: tokens, place: (channel, token) => (Math.floor(channel / headDim) * tokens + token) * headDim + (channel % headDim) }
-  return { count: tokens, length: heads * headDim, place: (token, channel) => (Math.floor(channel / headDim) * tokens + token) * headDim + (channel % headDim) }
+  const placeOf = (token: number, channel: number): number => (Math.floor(channel / headDim) * tokens + token) * headDim + (channel % headDim)
+  if (!byChannel) {
+    const read: Vectors['read'] = (values, token, to) => {
+      for (let head = 0, at = token * headDim; head < heads; head++, at += tokens * headDim) to.set(values.subarray(at, at + headDim), head * headDim)
+    }
+    return { count: tokens, length: heads * headDim, place: placeOf, read }
+  }
+  const read: Vectors['read'] = (values, channel, to) => {
+    for (let token = 0, at = placeOf(0, channel); token < tokens; token++, at += headDim) to[token] = values[at]!
+  }
+  return { count: heads * headDim, length: tokens, place: (channel, token) => placeOf(token, channel), read }
 }
 
 /**
  * Of each vector the indices of its `each` least values and then of its `each` largest ones, from the outermost inwards, the first of equal ones; in `filled`, which
  * starts as the values, F32 of the vector's mean stands in their places. Twice `each` is at most the length of a vector.
  */
-export function takeOutliers(values: Float32Array, { count, length, place }: Vectors, each: number, indices: Uint16Array, filled: Float32Array): void {
-  const key = new Float64Array(each)
-  const own = new Int32Array(each)
+export function takeOutliers(values: Float32Array, { count, length, place, read }: Vectors, each: number, indices: Uint16Array, filled: Float32Array): void {
+  if (each === 0) return
+  const vector = new Float32Array(length)
+  const key = new Float32Array(each)
   for (let v = 0; v < count; v++) {
+    read(values, v, vector)
     let sum = 0
-    for (let i = 0; i < length; i++) sum += values[place(v, i)]!
+    for (let i = 0; i < length; i++) sum += vector[i]!
+    const least = indices.subarray(2 * v * each, (2 * v + 1) * each)
+    const largest = indices.subarray((2 * v + 1) * each, (2 * v + 2) * each)
+    takeLeast(vector, key, least)
+    // What the least ones have taken is no more to be had: all may be equal.
+    for (const i of least) vector[i] = -Infinity
+    for (let i = 0; i < length; i++) vector[i] = -vector[i]!
+    takeLeast(vector, key, largest)
     const mean = sum / length
-    for (const sign of [1, -1]) {
-      key.fill(Infinity)
-      for (let i = 0; i < length; i++) {
-        const x = sign * values[place(v, i)]!
-        // Only what the least ones have not taken: all may be equal.
-        if (x < key[each - 1]! && (sign === 1 || !taken(indices, 2 * v * each, each, i))) insert(key, own, x, i)
-      }
-      for (let k = 0; k < each; k++) indices[(2 * v + (sign === 1 ? 0 : 1)) * each + k] = own[k]!
+    for (const i of least) filled[place(v, i)] = mean
+    for (const i of largest) filled[place(v, i)] = mean
+  }
+}
+
+/** The indices of as many least values as there is room for, upwards, the first of equal ones; they are held in order, and few values of many get among them. */
+function takeLeast(vector: Float32Array, key: Float32Array, indices: Uint16Array): void {
+  const last = key.length - 1
+  key.fill(Infinity)
+  let limit = Infinity
+  for (let i = 0; i < vector.length; i++) {
+    const x = vector[i]!
+    if (x >= limit) continue
+    let at = last
+    for (; at > 0 && key[at - 1]! > x; at--) {
+      key[at] = key[at - 1]!
+      indices[at] = indices[at - 1]!
     }
-    for (let k = 0; k < 2 * each; k++) filled[place(v, indices[2 * v * each + k]!)] = mean
+    key[at] = x
+    indices[at] = i
+    limit = key[last]!
   }
-}
-
-function taken(indices: Uint16Array, from: number, each: number, index: number): boolean {
-  for (let k = from; k < from + each; k++) if (indices[k] === index) return true
-  return false
-}
-
-/** Puts x, which is below the last key, in its place behind equal ones. */
-function insert(key: Float64Array, own: Int32Array, x: number, index: number): void {
-  let at = key.length - 1
-  for (; at > 0 && key[at - 1]! > x; at--) {
-    key[at] = key[at - 1]!
-    own[at] = own[at - 1]!
-  }
-  key[at] = x
-  own[at] = index
 }

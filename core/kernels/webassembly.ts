@@ -9,7 +9,9 @@ import { addComparison, addExps, laneTotal, rowSums } from './logits.ts'
 import { NF4_BOUNDS, NF4_LEVELS } from './normal-float.ts'
 import { TURBO_BOUNDS, TURBO_LEVELS } from './turbo.ts'
 import { typescriptKernels } from './typescript.ts'
+import { productKernels } from './webassembly-products.ts'
 import { ransKernels } from './webassembly-rans.ts'
+import { rotationKernels } from './webassembly-rotations.ts'
 
 /**
  * The kernels in WebAssembly SIMD; null where it is not to be had. Arrays go through a fixed memory tile by tile. A kernel only tells whether it
@@ -26,6 +28,7 @@ export function webAssemblyKernels(): Kernels | null {
   const tileCodes = new Uint8Array(buffer, wasm.codesAt.value, 4 * tile)
   const tileScales = new Uint16Array(buffer, wasm.scalesAt.value, tile / 16)
   const tileZeros = new Uint16Array(buffer, wasm.zerosAt.value, tile / 16)
+  const tileSteps = new Float32Array(buffer, wasm.stepsAt.value, tile / 16)
   const tileHalves = new Uint16Array(buffer, wasm.codesAt.value, tile)
   const tileRestored = new Float32Array(buffer, wasm.codesAt.value, tile)
   const tileSums = new Float64Array(buffer, wasm.sumsAt.value, 20)
@@ -37,8 +40,8 @@ export function webAssemblyKernels(): Kernels | null {
   const levelDecoders: Record<LevelBlock, Converter> = { iq4_nl: wasm.dequantizeIq4nl, mxfp4: wasm.dequantizeMxfp4, nvfp4: wasm.dequantizeNvfp4 }
   const tileOf = (codes: FloatCodes): FloatCodes => (codes instanceof Uint8Array ? tileCodes : tileHalves)
 
-  /** Rows of `size` values to codes of `bits` and one scale each, by a kernel for so many rows of the tile; whether it could. */
-  function encodeRows(values: Float32Array, size: number, bits: number, codes: Uint8Array, scales: Uint16Array, run: Converter): boolean {
+  /** Rows of `size` values to codes of `bits` and one scale each, and zero points where there are such, by a kernel for so many rows of the tile; whether it could. */
+  function encodeRows(values: Float32Array, size: number, bits: number, codes: Uint8Array, scales: Uint16Array, run: Converter, zeros: Uint16Array | null = null): boolean {
     const codeBytes = (size * bits) / 8
     const most = Math.floor(tile / size)
     for (let from = 0; from < scales.length; from += most) {
@@ -47,12 +50,13 @@ export function webAssemblyKernels(): Kernels | null {
       if (run(to - from) === 0) return false
       codes.set(tileCodes.subarray(0, (to - from) * codeBytes), from * codeBytes)
       scales.set(tileScales.subarray(0, to - from), from)
+      zeros?.set(tileZeros.subarray(0, to - from), from)
     }
     return true
   }
 
-  /** The other way; whether every scale is finite. */
-  function decodeRows(codes: Uint8Array, scales: Uint16Array, size: number, bits: number, out: Float32Array, run: Converter): boolean {
+  /** The other way; whether every scale and zero point is finite. */
+  function decodeRows(codes: Uint8Array, scales: Uint16Array, size: number, bits: number, out: Float32Array, run: Converter, zeros: Uint16Array | null = null): boolean {
     const codeBytes = (size * bits) / 8
     const most = Math.floor(tile / size)
     let finite = 1
@@ -60,6 +64,7 @@ export function webAssemblyKernels(): Kernels | null {
       const to = Math.min(from + most, scales.length)
       tileCodes.set(codes.subarray(from * codeBytes, to * codeBytes))
       tileScales.set(scales.subarray(from, to))
+      if (zeros) tileZeros.set(zeros.subarray(from, to))
       finite &= run(to - from)
       out.set(tileValues.subarray(0, (to - from) * size), from * size)
     }
@@ -69,35 +74,17 @@ export function webAssemblyKernels(): Kernels | null {
   return {
     implementation: 'WebAssembly SIMD',
     ...ransKernels(wasm),
-
     ...channelKernels(wasm),
+    ...rotationKernels(wasm),
+    ...productKernels(wasm),
 
     quantizeGroups(values, groupSize, bits, clip, codes, scales, zeros) {
-      const codeBytes = (groupSize * bits) / 8
-      const most = Math.floor(tile / groupSize)
-      for (let from = 0; from < scales.length; from += most) {
-        const to = Math.min(from + most, scales.length)
-        tileValues.set(values.subarray(from * groupSize, to * groupSize))
-        if (wasm.quantizeGroups(to - from, groupSize, bits, zeros ? 1 : 0, clip) === 0) return typescriptKernels.quantizeGroups(values, groupSize, bits, clip, codes, scales, zeros)
-        codes.set(tileCodes.subarray(0, (to - from) * codeBytes), from * codeBytes)
-        scales.set(tileScales.subarray(0, to - from), from)
-        zeros?.set(tileZeros.subarray(0, to - from), from)
-      }
+      const run = (groups: number): number => wasm.quantizeGroups(groups, groupSize, bits, zeros ? 1 : 0, clip)
+      if (!encodeRows(values, groupSize, bits, codes, scales, run, zeros)) typescriptKernels.quantizeGroups(values, groupSize, bits, clip, codes, scales, zeros)
     },
 
     dequantizeGroups(codes, scales, zeros, groupSize, bits, out) {
-      const codeBytes = (groupSize * bits) / 8
-      const most = Math.floor(tile / groupSize)
-      let finite = 1
-      for (let from = 0; from < scales.length; from += most) {
-        const to = Math.min(from + most, scales.length)
-        tileCodes.set(codes.subarray(from * codeBytes, to * codeBytes))
-        tileScales.set(scales.subarray(from, to))
-        if (zeros) tileZeros.set(zeros.subarray(from, to))
-        finite &= wasm.dequantizeGroups(to - from, groupSize, bits, zeros ? 1 : 0)
-        out.set(tileValues.subarray(0, (to - from) * groupSize), from * groupSize)
-      }
-      return finite === 1
+      return decodeRows(codes, scales, groupSize, bits, out, (groups) => wasm.dequantizeGroups(groups, groupSize, bits, zeros ? 1 : 0), zeros)
     },
 
     quantizeBlocks(values, format, blocks) {
@@ -161,6 +148,26 @@ export function webAssemblyKernels(): Kernels | null {
       return decodeRows(codes, scales, groupSize, 4, out, (groups) => wasm.dequantizeNormalFloat(groups, groupSize))
     },
 
+    quantizeCodebook(values, bounds, bits, codes) {
+      tileBounds.set(bounds)
+      for (let from = 0; from < values.length; from += tile) {
+        const part = values.subarray(from, from + tile)
+        tileValues.set(part)
+        wasm.quantizeCodebook(part.length, bits)
+        codes.set(tileCodes.subarray(0, (part.length * bits) / 8), (from * bits) / 8)
+      }
+    },
+
+    dequantizeCodebook(codes, levels, bits, out) {
+      tileLevels.set(levels)
+      for (let from = 0; from < out.length; from += tile) {
+        const to = Math.min(from + tile, out.length)
+        tileCodes.set(codes.subarray((from * bits) / 8, (to * bits) / 8))
+        wasm.dequantizeCodebook(to - from, bits)
+        out.set(tileValues.subarray(0, to - from), from)
+      }
+    },
+
     quantizeTurbo(values, headDim, bits, codes, norms) {
       tileBounds.set(TURBO_BOUNDS[bits])
       const run = (rows: number): number => wasm.quantizeTurbo(rows, headDim, bits)
@@ -170,6 +177,17 @@ export function webAssemblyKernels(): Kernels | null {
     dequantizeTurbo(codes, norms, headDim, bits, corrected, out) {
       tileLevels.set(TURBO_LEVELS[bits])
       return decodeRows(codes, norms, headDim, bits, out, (rows) => wasm.dequantizeTurbo(rows, headDim, bits, corrected ? 1 : 0))
+    },
+
+    selectRows(values, length, index, selected) {
+      if (length > tile) return typescriptKernels.selectRows(values, length, index, selected)
+      const most = Math.min(Math.floor(tile / length), tileSteps.length)
+      for (let from = 0; from < selected.length; from += most) {
+        const to = Math.min(from + most, selected.length)
+        tileValues.set(values.subarray(from * length, to * length))
+        wasm.selectRows(to - from, length, index)
+        selected.set(tileSteps.subarray(0, to - from), from)
+      }
     },
 
     encodeFloats(format, values, codes) {

@@ -1,23 +1,30 @@
 import { f16ToF32 } from '#core/bytes/float.ts'
 import { finiteF16, isFiniteF16 } from '#core/kernels/finite.ts'
+import { kernels } from '#core/kernels/index.ts'
 import type { BlockShape } from '#core/quantizers/quantizer.ts'
 import { halvesOf } from '#core/quantizers/streams.ts'
-import { select } from './select.ts'
 import { defineTransform } from './transform.ts'
 
 /** Places are U16. */
 const MAX_VALUES = 65_536
+/** Values of the tokens that are looked at together. */
+const TURN = 16_384
 
 /**
- * Dense and sparse: of the values of a token, those of all heads of a layer, the ceil(values · p / 1000) farthest from the token's median, the first of
- * equally far ones, are kept in F16 with their places, and the median stands for them before the quantizer; after it they are put back. The median
- * is the lower one of two. KVQuant takes what lies outside of two percentiles and puts the median there for values; GEAR as many on either side.
+ * Dense and sparse, for the values of all heads of a token; of equally far ones the first, of two medians the lower.
  * Streams: `outliers` F16 and `places` U16, ascending, h · headDim + channel, both [tokens, outliers of a token].
  */
 export const outliers = defineTransform({
   id: 'outliers',
   label: 'The outliers of each token kept apart in F16',
   source: 'Hooper et al., "KVQuant", arXiv 2401.18079, dense-and-sparse; Kang et al., "GEAR", arXiv 2403.05527',
+  formula: [
+    'of the values of a token, all heads, the ceil(values · p / 1000) farthest from their median are kept in F16 with their places; the median stands for them before the quantizer',
+  ],
+  caveats: [
+    'Each takes 32 bits: 10 per mille are 0.32 bits a value and more in small models.',
+    'KVQuant takes what lies outside of two percentiles, of keys by channel, where this takes keys by token; GEAR takes as many on either side.',
+  ],
   lossy: true,
   params: { perMille: { kind: 'int', label: 'Values of a token that are kept, per mille: 10 are 1 %', option: 'outliers', default: 10, min: 1, max: 100 } },
   refuse(_, { kvHeads, headDim }) {
@@ -33,18 +40,27 @@ export const outliers = defineTransform({
     const count = countOf(shape, perMille)
     const kept = halvesOf(out, 'outliers', tokens * count)
     const places = halvesOf(out, 'places', tokens * count)
-    const token = new Float32Array(kvHeads * headDim)
-    const order = new Float32Array(token.length)
-    for (let t = 0; t < tokens; t++) {
-      for (let head = 0; head < kvHeads; head++) token.set(rowOf(values, shape, head, t), head * headDim)
-      order.set(token)
-      const median = select(order, (token.length - 1) >> 1)
-      for (let i = 0; i < token.length; i++) order[i] = Math.abs(token[i]! - median)
-      markFarthest(order, count, places.subarray(t * count, (t + 1) * count))
-      for (let k = t * count; k < (t + 1) * count; k++) {
-        const at = indexOf(shape, places[k]!, t)
-        kept[k] = finiteF16(values[at]!, 'outlier')
-        values[at] = median
+    const length = kvHeads * headDim
+    const most = Math.max(1, Math.floor(TURN / length))
+    const [gathered, medians, limits] = [new Float32Array(most * length), new Float32Array(most), new Float32Array(most)]
+    for (let from = 0; from < tokens; from += most) {
+      const rows = Math.min(most, tokens - from)
+      const part = gathered.subarray(0, rows * length)
+      for (let t = 0; t < rows; t++) for (let head = 0; head < kvHeads; head++) part.set(rowOf(values, shape, head, from + t), t * length + head * headDim)
+      kernels.selectRows(part, length, (length - 1) >> 1, medians.subarray(0, rows))
+      for (let t = 0; t < rows; t++) {
+        const median = medians[t]!
+        for (let i = t * length; i < (t + 1) * length; i++) part[i] = Math.abs(part[i]! - median)
+      }
+      kernels.selectRows(part, length, length - count, limits.subarray(0, rows))
+      for (let t = 0; t < rows; t++) {
+        const begin = (from + t) * count
+        markFarthest(part.subarray(t * length, (t + 1) * length), limits[t]!, places.subarray(begin, begin + count))
+        for (let k = begin; k < begin + count; k++) {
+          const at = indexOf(shape, places[k]!, from + t)
+          kept[k] = finiteF16(values[at]!, 'outlier')
+          values[at] = medians[t]!
+        }
       }
     }
   },
@@ -77,24 +93,11 @@ function indexOf({ tokens, headDim }: BlockShape, place: number, token: number):
   return (Math.floor(place / headDim) * tokens + token) * headDim + (place % headDim)
 }
 
-/** Writes the places of the `count` values with the largest distances, the first of equal ones, ascending. */
-function markFarthest(distances: Float32Array, count: number, places: Uint16Array): void {
-  const limit = largest(distances, count)
-  let atLimit = count
-  for (let i = 0; i < distances.length; i++) if (distances[i]! > limit) atLimit--
+/** Writes the places of the largest distances, as many as there is room for, ascending: all above `limit`, the least of them, and of those at it the first. */
+function markFarthest(distances: Float32Array, limit: number, places: Uint16Array): void {
+  let above = 0
+  for (let i = 0; i < distances.length; i++) if (distances[i]! > limit) above++
+  let atLimit = places.length - above
   let next = 0
-  for (let i = 0; next < count; i++) if (distances[i]! > limit || (distances[i]! === limit && atLimit-- > 0)) places[next++] = i
-}
-
-/** The least of the `count` largest numbers, none of them below zero. They are held in ascending order, and few numbers of many get among them. */
-function largest(numbers: Float32Array, count: number): number {
-  const top = new Float32Array(count).fill(-1)
-  for (let i = 0; i < numbers.length; i++) {
-    const x = numbers[i]!
-    if (x <= top[0]!) continue
-    let at = 1
-    for (; at < count && top[at]! < x; at++) top[at - 1] = top[at]!
-    top[at - 1] = x
-  }
-  return top[0]!
+  for (let i = 0; next < places.length; i++) if (distances[i]! >= limit && (distances[i]! > limit || atLimit-- > 0)) places[next++] = i
 }

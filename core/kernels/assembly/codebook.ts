@@ -1,5 +1,5 @@
-import { eightCodes } from './groups'
-import { boundsAt, levelsAt, planesAt, splatsAt, tablesAt } from './memory'
+import { eightCodes, findPlaces } from './groups'
+import { boundsAt, codesAt, levelsAt, planesAt, splatsAt, tablesAt, valuesAt } from './memory'
 
 /* Codes of 2 to 4 bits that name levels of F32. */
 
@@ -55,4 +55,22 @@ export function sixteenLevels(from: usize, bits: i32, s: v128, to: usize): void 
   v128.store(to, f32x4.mul(i16x8.shuffle(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15), s), 16)
   v128.store(to, f32x4.mul(i16x8.shuffle(lowerNext, upperNext, 0, 8, 1, 9, 2, 10, 3, 11), s), 32)
   v128.store(to, f32x4.mul(i16x8.shuffle(lowerNext, upperNext, 4, 12, 5, 13, 6, 14, 7, 15), s), 48)
+}
+
+/** Codes of values by the host's bounds; a multiple of eight values. */
+export function quantizeCodebook(count: i32, bits: i32): void {
+  spreadBounds()
+  const end = valuesAt + (<usize>count << 2)
+  let to = codesAt
+  for (let from = valuesAt; from < end; from += 32, to += bits) packEight(eightIndices(v128.load(from), v128.load(from, 16), (1 << bits) - 1), bits, to)
+}
+
+/** Values of codes by the host's levels; where the last turn has half of its codes, the rest goes beyond the end. */
+export function dequantizeCodebook(count: i32, bits: i32): void {
+  findPlaces(bits)
+  spreadLevels()
+  const one = f32x4.splat(1)
+  const end = valuesAt + (<usize>count << 2)
+  let from = codesAt
+  for (let to = valuesAt; to < end; to += 64, from += bits << 1) sixteenLevels(from, bits, one, to)
 }

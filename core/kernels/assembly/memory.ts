@@ -37,6 +37,14 @@ export const termsAt: usize = splatsAt + 256
 export const ransCountsAt: usize = termsAt + 256
 export const ransStatesAt: usize = ransCountsAt + 512
 export const ransAt: usize = ransStatesAt + 64
+/** Random signs of a row of up to 1024 values, as F32, for up to three rounds; the row that is turned. */
+export const signsAt: usize = ransAt + 16384 + GAP
+export const rowAt: usize = signsAt + 12288 + GAP
+/** Polar coordinates, F64 from the host: cosine and sine of each code of the four levels, then the bounds. */
+export const turnsAt: usize = rowAt + 4096 + GAP
+export const polarBoundsAt: usize = turnsAt + 448
+/** Rows of a thin matrix, F64: 32 KiB. */
+export const leftAt: usize = polarBoundsAt + 64 + GAP
 
 /** Puts zeros behind the end of an input, as far as a turn of sixteen values may read. */
 // @ts-ignore: decorator

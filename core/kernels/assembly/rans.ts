@@ -32,20 +32,25 @@ export function prepareRansDecoder(): void {
   }
 }
 
-/** Where the last step wrote to. */
-let to: usize = 0
+// @ts-ignore: decorator
+@inline
+function entryOf(at: usize): usize {
+  return ransAt + (<usize>load<u8>(at) << 4)
+}
+
+/** Whether the low word of a state has to be written before a symbol of that table entry. */
+// @ts-ignore: decorator
+@inline
+function isFull(x: u32, entry: usize): bool {
+  return x >> 20 >= load<u32>(entry, 12)
+}
 
 // @ts-ignore: decorator
 @inline
-function push(x: u32, at: usize): u32 {
-  const entry = ransAt + (<usize>load<u8>(at) << 4)
-  const f = load<u32>(entry, 12)
-  const full = x >> 20 >= f
-  store<u16>(to - 2, <u16>x)
-  to -= <usize>full << 1
+function pushed(x: u32, full: bool, entry: usize): u32 {
   x = select<u32>(x >> 16, x, full)
   const quotient = <u32>((<u64>x * load<u64>(entry)) >> RECIPROCAL_BITS)
-  return x + load<u32>(entry, 8) + quotient * (TOTAL - f)
+  return x + load<u32>(entry, 8) + quotient * (TOTAL - load<u32>(entry, 12))
 }
 
 /** Encodes the bytes of the values' region, last to first, downwards from the end of the codes' region; returns how many bytes that wrote. */
@@ -54,18 +59,55 @@ export function encodeRans(count: i32): i32 {
   let b = load<u32>(ransStatesAt, 4)
   let c = load<u32>(ransStatesAt, 8)
   let d = load<u32>(ransStatesAt, 12)
-  to = codesAt + ROOM
+  // Words are stored whether they are needed or not; where the next one goes is a local, since a global would be written and read again each time.
+  let to = codesAt + ROOM
+  let entry: usize = 0
+  let full = false
   let at = valuesAt + <usize>count
   const rest = count & 3
-  if (rest > 2) c = push(c, --at)
-  if (rest > 1) b = push(b, --at)
-  if (rest > 0) a = push(a, --at)
+  if (rest > 2) {
+    entry = entryOf(--at)
+    full = isFull(c, entry)
+    store<u16>(to - 2, <u16>c)
+    to -= <usize>full << 1
+    c = pushed(c, full, entry)
+  }
+  if (rest > 1) {
+    entry = entryOf(--at)
+    full = isFull(b, entry)
+    store<u16>(to - 2, <u16>b)
+    to -= <usize>full << 1
+    b = pushed(b, full, entry)
+  }
+  if (rest > 0) {
+    entry = entryOf(--at)
+    full = isFull(a, entry)
+    store<u16>(to - 2, <u16>a)
+    to -= <usize>full << 1
+    a = pushed(a, full, entry)
+  }
   while (at > valuesAt) {
     at -= 4
-    d = push(d, at + 3)
-    c = push(c, at + 2)
-    b = push(b, at + 1)
-    a = push(a, at)
+    entry = entryOf(at + 3)
+    full = isFull(d, entry)
+    store<u16>(to - 2, <u16>d)
+    to -= <usize>full << 1
+    d = pushed(d, full, entry)
+    entry = entryOf(at + 2)
+    full = isFull(c, entry)
+    store<u16>(to - 2, <u16>c)
+    to -= <usize>full << 1
+    c = pushed(c, full, entry)
+    entry = entryOf(at + 1)
+    full = isFull(b, entry)
+    store<u16>(to - 2, <u16>b)
+    to -= <usize>full << 1
+    b = pushed(b, full, entry)
+    entry = entryOf(at)
+    full = isFull(a, entry)
+    store<u16>(to - 2, <u16>a)
+    to -= <usize>full << 1
+    a = pushed(a, full, entry)
   }
   store<u32>(ransStatesAt, a)
   store<u32>(ransStatesAt, b, 4)
@@ -74,19 +116,20 @@ export function encodeRans(count: i32): i32 {
   return <i32>(codesAt + ROOM - to)
 }
 
-/** Where the next word is read. */
-let from: usize = 0
-
+/** A state without its symbol, which it stores. */
 // @ts-ignore: decorator
 @inline
-function pull(x: u32, at: usize): u32 {
+function pulled(x: u32, at: usize): u32 {
   const entry = load<u32>(ransAt + (<usize>(x & (TOTAL - 1)) << 2))
   store<u8>(at, <u8>entry)
-  x = (entry >> 20) * (x >> TOTAL_BITS) + ((entry >> 8) & (TOTAL - 1))
-  const low = x < LEAST
-  const word = <u32>load<u16>(from)
-  from += <usize>low << 1
-  return select<u32>((x << 16) | word, x, low)
+  return (entry >> 20) * (x >> TOTAL_BITS) + ((entry >> 8) & (TOTAL - 1))
+}
+
+/** A state with the next word where it has become too small. */
+// @ts-ignore: decorator
+@inline
+function refilled(x: u32, from: usize): u32 {
+  return select<u32>((x << 16) | <u32>load<u16>(from), x, x < LEAST)
 }
 
 /** Decodes so many bytes to the values' region from words of the codes' region, which may be read as far as two bytes a value; returns how many bytes that took. */
@@ -95,19 +138,40 @@ export function decodeRans(count: i32): i32 {
   let b = load<u32>(ransStatesAt, 4)
   let c = load<u32>(ransStatesAt, 8)
   let d = load<u32>(ransStatesAt, 12)
-  from = codesAt
+  let from = codesAt
+  let x: u32 = 0
   let at = valuesAt
   const end = valuesAt + <usize>(count & ~3)
   for (; at < end; at += 4) {
-    a = pull(a, at)
-    b = pull(b, at + 1)
-    c = pull(c, at + 2)
-    d = pull(d, at + 3)
+    x = pulled(a, at)
+    a = refilled(x, from)
+    from += <usize>(x < LEAST) << 1
+    x = pulled(b, at + 1)
+    b = refilled(x, from)
+    from += <usize>(x < LEAST) << 1
+    x = pulled(c, at + 2)
+    c = refilled(x, from)
+    from += <usize>(x < LEAST) << 1
+    x = pulled(d, at + 3)
+    d = refilled(x, from)
+    from += <usize>(x < LEAST) << 1
   }
   const rest = count & 3
-  if (rest > 0) a = pull(a, at)
-  if (rest > 1) b = pull(b, at + 1)
-  if (rest > 2) c = pull(c, at + 2)
+  if (rest > 0) {
+    x = pulled(a, at)
+    a = refilled(x, from)
+    from += <usize>(x < LEAST) << 1
+  }
+  if (rest > 1) {
+    x = pulled(b, at + 1)
+    b = refilled(x, from)
+    from += <usize>(x < LEAST) << 1
+  }
+  if (rest > 2) {
+    x = pulled(c, at + 2)
+    c = refilled(x, from)
+    from += <usize>(x < LEAST) << 1
+  }
   store<u32>(ransStatesAt, a)
   store<u32>(ransStatesAt, b, 4)
   store<u32>(ransStatesAt, c, 8)

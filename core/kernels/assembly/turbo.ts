@@ -1,7 +1,7 @@
 import { eightIndices, packEight, sixteenLevels, spreadBounds, spreadLevels } from './codebook'
 import { special16, toF16 } from './float16'
 import { findPlaces } from './groups'
-import { stages12 } from './hadamard'
+import { transform } from './hadamard'
 import { codesAt, offsetsAt, scalesAt, stepsAt, valuesAt } from './memory'
 import { readScales } from './scales'
 
@@ -19,7 +19,7 @@ export function quantizeTurbo(rows: i32, headDim: i32, bits: i32): bool {
   for (let at: usize = 0; at < <usize>rows << 2; at += 4) {
     const inverse = v128.load_splat<f32>(offsetsAt + at)
     const end = from + rowBytes
-    rotate(from, end)
+    transform(from, rowBytes)
     if (bits === 2) to = packRow(from, end, inverse, 2, to)
     else if (bits === 3) to = packRow(from, end, inverse, 3, to)
     else to = packRow(from, end, inverse, 4, to)
@@ -45,7 +45,7 @@ function squares(from: usize, end: usize): f64 {
 }
 
 /** Makes F16 norms of the steps and leaves as offsets their inverses, 0 for a norm that is 0 in F16. False where F16 does not hold one. */
-function findNorms(rows: i32): bool {
+export function findNorms(rows: i32): bool {
   let special = i32x4.splat(0)
   // Four at a time: what stands beyond the last must not look like a fault.
   v128.store(stepsAt + (<usize>rows << 2), special)
@@ -57,21 +57,6 @@ function findNorms(rows: i32): bool {
     v128.store(offsetsAt + (row << 2), v128.and(f32x4.div(f32x4.splat(1), n), i32x4.ne(norm, i32x4.splat(0))))
   }
   return !v128.any_true(special)
-}
-
-/** The Walsh-Hadamard transform of a row, not scaled. */
-function rotate(from: usize, end: usize): void {
-  for (let at = from; at < end; at += 16) v128.store(at, stages12(v128.load(at)))
-  for (let stride: usize = 16; stride < end - from; stride <<= 1) {
-    for (let run = from; run < end; run += stride << 1) {
-      for (let at = run; at < run + stride; at += 16) {
-        const a = v128.load(at)
-        const b = v128.load(at + stride)
-        v128.store(at, f32x4.add(a, b))
-        v128.store(at + stride, f32x4.sub(a, b))
-      }
-    }
-  }
 }
 
 // @ts-ignore: decorator
@@ -95,7 +80,7 @@ export function dequantizeTurbo(rows: i32, headDim: i32, bits: i32, corrected: b
     for (let run = to; run < end; run += 64, from += bits << 1) sixteenLevels(from, bits, one, run)
     const norm = <f64>load<f32>(stepsAt + at)
     const factor = f32x4.splat(<f32>(norm / (corrected ? Math.sqrt(<f64>headDim * squares(to, end)) : <f64>headDim)))
-    rotate(to, end)
+    transform(to, rowBytes)
     for (; to < end; to += 16) v128.store(to, f32x4.mul(v128.load(to), factor))
   }
   return finite

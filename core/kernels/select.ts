@@ -20,3 +20,12 @@ export function select(numbers: Float32Array, index: number): number {
   }
   return numbers[index]!
 }
+
+/** Kernels.selectRows in TypeScript. */
+export function selectRows(values: Float32Array, length: number, index: number, selected: Float32Array): void {
+  const row = new Float32Array(length)
+  for (let r = 0; r < selected.length; r++) {
+    row.set(values.subarray(r * length, (r + 1) * length))
+    selected[r] = select(row, index) + 0
+  }
+}
