@@ -1,5 +1,5 @@
 import { LabError } from '#core/contract/errors.ts'
-import type { CodecInfo, ParamDefs, ParamValues } from '#core/contract/method.ts'
+import type { CodecInfo, Explained, ParamDefs, ParamValues } from '#core/contract/method.ts'
 
 /** How a stream's bytes repeat: bytes of one element, and of one row, which is one token of one head. A codec may use it or not. */
 export type StreamLayout = { readonly element: number; readonly row: number }
@@ -7,7 +7,7 @@ export type StreamLayout = { readonly element: number; readonly row: number }
 export const PLAIN_BYTES: StreamLayout = { element: 1, row: 1 }
 
 /** A lossless map from bytes to bytes, one file each. `decode` never allocates more than `rawBytes` bytes, and only where so few coded bytes may hold them. */
-export type Codec<D extends ParamDefs = ParamDefs> = {
+export type Codec<D extends ParamDefs = ParamDefs> = Readonly<Explained> & {
   readonly id: string
   readonly label: string
   readonly source: string
@@ -26,8 +26,8 @@ export function defineCodec<const D extends ParamDefs>(codec: Codec<D>): Codec<D
 
 /** What the contract tells about a codec. */
 export function describe(codec: Codec): CodecInfo {
-  const { id, label, source, params } = codec
-  return { id, label, source, params }
+  const { id, label, source, formula, caveats, params } = codec
+  return { id, label, source, formula, caveats, params }
 }
 
 /** No stream is longer: an array of bytes is not, in Node 20. */

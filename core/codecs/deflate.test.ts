@@ -1,21 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { LabError } from '#core/contract/errors.ts'
+import { reasonOf } from '../../test/malformed-reason.ts'
 import { deflate } from './deflate.ts'
 
 const golden = new URL('../../test/golden/', import.meta.url)
 const bytesOf = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(name, golden)))
 const streams = readdirSync(new URL('codecs/', golden)).filter((name) => name.endsWith('.deflate'))
 const rawOf = (name: string): Uint8Array => bytesOf(`lz4/${name.replace(/\..*/, '')}.raw`)
-
-const reasonOf = (work: () => unknown): unknown => {
-  try {
-    work()
-    return null
-  } catch (error) {
-    return error instanceof LabError && error.code === 'MALFORMED_FILE' ? (error.details as { reason: string }).reason : error
-  }
-}
 
 it('finds the streams', () => {
   expect(streams).toHaveLength(12)

@@ -10,6 +10,11 @@ export const deflate = defineCodec({
   id: 'deflate',
   label: 'DEFLATE: LZ77 and Huffman codes',
   source: 'RFC 1951; zlib of Node.js',
+  formula: ['repeats of 3 and more bytes within 32 kB become references; what is left, by Huffman codes'],
+  caveats: [
+    'Whole bits a symbol: on codes that are nearly even it stays above the order-0 bound that rans reaches.',
+    'The bytes it writes may change with the version of Node.js.',
+  ],
   params: { level: { kind: 'int', label: 'Level', option: 'deflate', default: 6, min: 1, max: 9 } },
   encode: (bytes, { level }) => bytesOf(zlib.deflateRawSync(bytes, { level })),
   decode(coded, rawBytes) {

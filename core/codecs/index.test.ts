@@ -39,7 +39,7 @@ describe.each(codecs.map((codec) => [codec.id, codec] as const))('codec %s', (id
 
   it('is found by its id and says what it is', () => {
     expect(codecById(id)).toBe(codec)
-    expect(describeCodec(codec)).toEqual({ id, label: codec.label, source: codec.source, params: codec.params })
+    expect(describeCodec(codec)).toEqual({ id, label: codec.label, source: codec.source, formula: codec.formula, caveats: codec.caveats, params: codec.params })
     expect(codec.label.length * codec.source.length).toBeGreaterThan(0)
     expect(codecs.filter((other) => other.id === id)).toHaveLength(1)
   })

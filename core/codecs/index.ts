@@ -16,7 +16,7 @@ const planesZstd = planesBefore(zstd, { level: { ...zstd.params.level, option: '
 export const codecs: readonly Codec[] = [raw, lz4, zstd, deflate, rans, channelRans, planesLz4, planesZstd, planesRans]
 
 /** No codec but a choice: each stream by the codec of those this Node.js has that makes it smallest, at its default level. */
-const auto: CodecInfo = { id: 'auto', label: 'The smallest of all codecs that this Node.js has, for each stream', source: 'all of them are tried', params: {} }
+const auto: CodecInfo = { id: 'auto', label: 'The smallest of all codecs that this Node.js has, for each stream', source: 'all of them are tried', formula: ['the smallest of all codecs, stream by stream'], caveats: ['It takes the time of all of them, and what it picks may differ by machine: zstd needs Node.js 22.15.'], params: {} }
 
 /** What a method may name behind `+`. */
 export const codecInfos: readonly CodecInfo[] = [...codecs.map(describe), auto]

@@ -21,6 +21,11 @@ export const lz4 = defineCodec({
   id: 'lz4',
   label: 'LZ4 block, fast compression',
   source: 'LZ4 block format, https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md; lz4-napi (lz4_flex)',
+  formula: ['repeats of 4 and more bytes within 64 kB become references; no entropy coder behind them'],
+  caveats: [
+    'It gains nothing on packed codes of a sound quantizer: they hardly repeat, and it has no entropy coder. It gains where levels are wasted, as on zeros of sparse.',
+    'A stream that it does not make smaller is stored as it is.',
+  ],
   params: {},
   encode(bytes) {
     if (bytes.length > MAX_RAW_BYTES) {

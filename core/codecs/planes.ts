@@ -15,6 +15,8 @@ export function planesBefore<D extends ParamDefs>(codec: Codec<D>, params: D): C
     id,
     label: `Byte planes, then ${codec.label}`,
     source: codec.source,
+    formula: ['all first bytes of the elements, then all second ones', ...codec.formula],
+    caveats: ['It gains on floats of 16 and 32 bits, whose signs and exponents repeat; codes of a byte are left as they are.'],
     params,
     missing: codec.missing,
     encode(raw, values, layout = PLAIN_BYTES) {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { LabError } from '#core/contract/errors.ts'
 import { RANS_TOTAL } from '#core/kernels/rans.ts'
 import { bytesFrom } from '../../test/kernel-twins.ts'
+import { reasonOf } from '../../test/malformed-reason.ts'
 import { BitReader, BitWriter, golombBits } from './bits.ts'
 import { entropyBound } from './entropy.ts'
 import { normalised, readFrequencies, SYMBOLS, writeFrequencies } from './frequencies.ts'
@@ -17,15 +17,6 @@ const planes = codecById('planes-rans')
 function bell(length: number, spread: number, seed = 1): Uint8Array {
   const next = bytesFrom(seed)
   return Uint8Array.from({ length }, () => 128 + Math.round((spread * (next() + next() + next() + next() - 510)) / 300))
-}
-
-const reasonOf = (work: () => unknown): unknown => {
-  try {
-    work()
-    return null
-  } catch (error) {
-    return error instanceof LabError && error.code === 'MALFORMED_FILE' ? (error.details as { reason: string }).reason : error
-  }
 }
 
 describe('rans', () => {

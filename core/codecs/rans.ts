@@ -18,21 +18,23 @@ const SPARE_BYTES = 64
 const source = 'Duda, Asymmetric numeral systems (arXiv:1311.2540), the range variant with frequencies that are fixed for a stream'
 
 /** One table for all bytes: as near to the order-0 bound as 12 bits of frequency allow. */
-export const rans = ransBy('rans', 'rANS entropy coder, one table', () => 1)
+export const rans = ransBy('rans', 'rANS entropy coder, one table', () => 1, ['It sees bytes, not codes: two 4-bit codes are one symbol, and codes of 3 bits straddle bytes.'])
 /** A table for each byte of an element: apart from each other sign and exponent, and mantissa. */
-export const planesRans = ransBy('planes-rans', 'rANS entropy coder, a table for each byte of an element', ({ element }) => element)
+export const planesRans = ransBy('planes-rans', 'rANS entropy coder, a table for each byte of an element', ({ element }) => element, ['For F16 and BF16 streams; on codes of a byte it is rans.'])
 /** A table for each byte of a row: channels differ in their scale. */
-export const channelRans = ransBy('rans-channel', 'rANS entropy coder, a table for each byte of a row of channels', ({ row }) => row)
+export const channelRans = ransBy('rans-channel', 'rANS entropy coder, a table for each byte of a row of channels', ({ row }) => row, ['Tables are stored and counted: on few tokens they take more than they save.'])
 
 /**
  * A stream is the number of parts - 1 in one byte, a table for each part (writeFrequencies), zeros to a whole byte, four states and the words. Part i holds
  * byte i of every period. Where the length is no multiple of it, or the tables alone would be longer, there is one part.
  */
-function ransBy(id: string, label: string, periodOf: (layout: StreamLayout) => number): Codec {
+function ransBy(id: string, label: string, periodOf: (layout: StreamLayout) => number, caveats: string[]): Codec {
   return defineCodec({
     id,
     label,
     source,
+    formula: ['a byte of frequency f of 4096 takes log2(4096 / f) bits; a table of frequencies for each part of a stream'],
+    caveats,
     params: {},
     encode(raw, _, layout = PLAIN_BYTES) {
       const period = periodOf(layout)
@@ -80,7 +82,9 @@ function decoded(id: string, coded: Uint8Array, rawBytes: number): Uint8Array {
   for (let part = 0; part < parts; part++) {
     const table = tables.subarray(part * SYMBOLS, (part + 1) * SYMBOLS)
     if (!readFrequencies(reader, table)) throw malformed(id, 'InvalidTable', `the frequencies of part ${part} are cut off or do not add up to ${RANS_TOTAL}`)
-    least += Math.log2(RANS_TOTAL / Math.max(...table))
+    let most = 1
+    for (let symbol = 0; symbol < SYMBOLS; symbol++) most = Math.max(most, table[symbol] ?? 0)
+    least += Math.log2(RANS_TOTAL / most)
   }
   const statesAt = reader.end()
   if (statesAt < 0 || statesAt + STATE_BYTES > coded.length) throw malformed(id, 'InvalidTable', 'it ends with its frequencies')

@@ -6,6 +6,8 @@ export const raw = defineCodec({
   id: 'raw',
   label: 'No coding: the bytes as they are',
   source: 'the identity',
+  formula: ['bytes as they are'],
+  caveats: [],
   params: {},
   encode: (bytes) => bytes,
   decode(coded, rawBytes) {

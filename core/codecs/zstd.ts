@@ -22,6 +22,11 @@ export const zstd = defineCodec({
   id: 'zstd',
   label: 'Zstandard; needs Node.js 22.15 or newer',
   source: 'RFC 8878; zstd of Node.js',
+  formula: ['repeats become references; what is left, by Huffman codes and finite-state entropy'],
+  caveats: [
+    'On packed codes its gain is that of its entropy coder: higher levels take time and hardly find more.',
+    'The bytes it writes may change with the version of Node.js.',
+  ],
   params: { level: { kind: 'int', label: 'Level', option: 'zstd', default: 3, min: 1, max: 19 } },
   missing: zstdCompressSync && zstdDecompressSync ? undefined : MISSING,
   encode(bytes, { level }) {

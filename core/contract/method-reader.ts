@@ -1,12 +1,14 @@
-import type { LabErrorCode } from './errors.ts'
-import type { AnyParams, CodecInfo, CodecSpec, IntParam, KeepSpec, Method, MethodCatalog, ParamDef, ParamDefs, QuantizerInfo, SideSpec } from './method.ts'
+import type { AnyParams, CodecInfo, CodecSpec, IntParam, KeepSpec, LayerOverride, Method, MethodCatalog, ParamDef, ParamDefs, QuantizerInfo, Sides, SideSpec } from './method.ts'
 import type { TransformInfo, TransformSpec } from './method.ts'
+import { countIn, type LayerRange, layersIn, mergedOverrides, printRanges, readLayerRanges, without } from './method-layers.ts'
+import { Fault, invalid, split, swapped, type Token, withSeparator } from './method-text.ts'
 import { editDistance, nearestOf } from './nearest.ts'
 
 /** Longest method string that is read: far beyond any real one, short enough to repair. */
-const MAX_METHOD_CHARS = 500
+export const MAX_METHOD_CHARS = 500
+/** Most rules for layers with other sides: each is streams of its own in a file. */
+const MAX_OVERRIDES = 16
 const MAX_KEPT_TOKENS = 1_048_576
-const MAX_LAYER = 9999
 
 const KEEP_COUNTS: readonly IntParam[] = [
   { kind: 'int', label: 'First tokens kept', option: 'sinks', default: 4, min: 0, max: MAX_KEPT_TOKENS },
@@ -19,30 +21,11 @@ const CHANNEL_AXIS = 'axis-channel'
 /** The codec that is meant where none is named. */
 export const NO_CODEC = 'raw'
 
-/** A piece of the text and where it starts. */
-type Token = { readonly text: string; readonly at: number }
-
-/** What is wrong in text[at..end), and what to put there instead. */
-export class Fault extends Error {
-  readonly code: LabErrorCode
-  readonly at: number
-  readonly end: number
-  readonly replacement: string
-
-  constructor(code: LabErrorCode, reason: string, { text, at }: Token, replacement: string) {
-    super(reason)
-    this.code = code
-    this.at = at
-    this.end = at + text.length
-    this.replacement = replacement
-  }
-}
-
 /** The method that `text` says; throws the first Fault. */
 export function readMethodText(text: string, catalog: MethodCatalog): Method {
   const rest = { text: text.slice(MAX_METHOD_CHARS), at: MAX_METHOD_CHARS }
   if (rest.text !== '') throw invalid(`longer than ${MAX_METHOD_CHARS} characters`, rest)
-  const odd = /[^a-z0-9:/@+,_-]/u.exec(text)
+  const odd = /[^a-z0-9:/@+,=_-]/u.exec(text)
   if (odd) {
     const [character] = odd
     throw invalid(`unexpected character ${JSON.stringify(character)}`, { text: character, at: odd.index }, /[A-Z]/.test(character) ? character.toLowerCase() : '')
@@ -50,23 +33,24 @@ export function readMethodText(text: string, catalog: MethodCatalog): Method {
 
   const [body, codec, secondCodec] = split({ text, at: 0 }, '+')
   if (secondCodec) throw invalid('a second codec', withSeparator(secondCodec))
-  if (codec?.text.includes('@')) throw invalid('keep rules stand before the codec', withSeparator(codec), swapped(`+${codec.text}`, '@'))
+  if (codec?.text.includes('@')) throw invalid('keep rules stand before the codec', withSeparator(codec), swapped(`+${codec.text}`, 1 + codec.text.indexOf('@')))
   const [sides, ...keeps] = split(body, '@')
-  const rules = body.text.slice(sides.text.length)
-  if (rules.includes('/')) {
-    throw invalid('keep rules hold for keys and values alike and stand behind both', { text: rules, at: sides.text.length }, swapped(rules, '/'))
+  const stray = keeps.find(({ text: rule }) => /^[^=]*\//.test(rule))
+  if (stray) {
+    const before = text.slice(sides.text.length, stray.at + stray.text.length)
+    const cut = stray.at + stray.text.indexOf('/') - sides.text.length
+    throw invalid('keep rules hold for keys and values alike and stand behind both', { text: before, at: sides.text.length }, swapped(before, cut))
   }
+  const own = readSides(sides, catalog)
+  return { ...own, ...readRules(keeps, own, catalog), codec: codec ? readNamed(codec, catalog.codecs, 'codec') : { id: NO_CODEC, params: {} } }
+}
+
+function readSides(sides: Token, catalog: MethodCatalog): Sides {
   const [key, value, third] = split(sides, '/')
   const surplus = third ?? (value?.text === '' ? value : undefined)
   if (surplus) throw invalid('there is one side for keys and one for values', withSeparator(surplus))
-
   const keySide = readSide(key, catalog)
-  return {
-    key: keySide,
-    value: value ? readSide(value, catalog) : keySide,
-    keep: readKeep(keeps),
-    codec: codec ? readNamed(codec, catalog.codecs, 'codec') : { id: NO_CODEC, params: {} },
-  }
+  return { key: keySide, value: value ? readSide(value, catalog) : keySide }
 }
 
 function readSide(side: Token, catalog: MethodCatalog): SideSpec {
@@ -115,40 +99,52 @@ function unknownOption(option: Token, quantizer: QuantizerInfo, catalog: MethodC
   return unknown(option, `${quantizer.id} has no option "${option.text}"`, [...own, ...catalog.transforms.map((info) => spelling(info, digits))])
 }
 
-function readKeep(keeps: readonly Token[]): KeepSpec {
+/** The rules behind `@`: what is kept, and the layers with other sides than `own`. A layer is named once. */
+function readRules(rules: readonly Token[], own: Sides, catalog: MethodCatalog): Pick<Method, 'keep' | 'overrides'> {
   const counts = new Map<string, number>()
-  let layers: number[] | null = null
-  for (const keep of keeps) {
-    const count = KEEP_COUNTS.find((def) => isOption(keep.text, def))
-    const isLayers = /^layers[-,0-9]+$/.test(keep.text)
-    if (count ? counts.has(count.option) : isLayers && layers) throw invalid(`"${keep.text}" repeats a keep rule`, withSeparator(keep))
-    if (count) counts.set(count.option, readNumber(keep, count.option, count))
-    else if (isLayers) layers = readLayers(keep)
-    else {
-      const digits = /\d+/.exec(keep.text)?.[0]
-      const list = /[-,0-9]+$/.exec(keep.text)?.[0] ?? '0'
-      throw unknown(keep, `no keep rule is called "${keep.text}"`, [...KEEP_COUNTS.map((def) => def.option + fitted(digits, def)), LAYERS + list])
+  const taken: LayerRange[] = []
+  const others: { sides: Sides; ranges: readonly LayerRange[] }[] = []
+  let kept: readonly LayerRange[] | null = null
+  for (const rule of rules) {
+    const [name, sides, surplus] = split(rule, '=')
+    const count = KEEP_COUNTS.find((def) => isOption(name.text, def))
+    const isLayers = /^layers[-,0-9]+$/.test(name.text)
+    if (!count && !isLayers) throw unknownRule(name, rule)
+    if (surplus) throw invalid('a second "=" in a rule', withSeparator(surplus))
+    if (sides && count) throw invalid('only layers can take other quantizers', withSeparator(sides))
+    if (sides?.text === '') throw invalid('no quantizer stands behind "="', withSeparator(sides))
+    if (count ? counts.has(count.option) : kept && !sides) throw invalid(`"${rule.text}" repeats a keep rule`, withSeparator(rule))
+    if (count) {
+      counts.set(count.option, readNumber(name, count.option, count))
+      continue
     }
+    if (others.length === MAX_OVERRIDES && sides) throw invalid(`more than ${MAX_OVERRIDES} rules for layers`, withSeparator(rule))
+    const ranges = readFreeLayers(name, rule, taken)
+    if (sides) others.push({ sides: readSides(sides, catalog), ranges })
+    else kept = ranges
   }
-  return { sinks: counts.get('sinks') ?? 0, recent: counts.get('recent') ?? 0, layers: sortedLayers(layers ?? []) }
+  const keep: KeepSpec = { sinks: counts.get('sinks') ?? 0, recent: counts.get('recent') ?? 0, layers: layersIn(kept ?? []) }
+  const overrides = others.map(({ sides, ranges }): LayerOverride => ({ ...sides, layers: layersIn(ranges) }))
+  return { keep, overrides: mergedOverrides(own, overrides, (sides) => JSON.stringify([sides.key, sides.value])) }
 }
 
-function readLayers(keep: Token): number[] {
-  const list = { text: keep.text.slice(LAYERS.length), at: keep.at + LAYERS.length }
-  const items = split(list, ',')
-  return items.map((item, i) => {
-    const layer = Number(item.text)
-    if (/^(0|-?[1-9]\d*)$/.test(item.text) && Math.abs(layer) <= MAX_LAYER) return layer
-    const reason = `"${item.text}" is not a layer: 0 is the first, -1 the last`
-    if (/\d/.test(item.text) && Number.isFinite(layer)) throw invalid(reason, item, String(Math.max(-MAX_LAYER, Math.min(MAX_LAYER, layer)) + 0))
-    if (items.length === 1) throw invalid(reason, withSeparator(keep))
-    throw invalid(reason, i === 0 ? { text: `${item.text},`, at: item.at } : withSeparator(item))
-  })
+/** The layers behind `layers`, which must not be among those that are taken, and now are. */
+function readFreeLayers(name: Token, rule: Token, taken: LayerRange[]): LayerRange[] {
+  const list = { text: name.text.slice(LAYERS.length), at: name.at + LAYERS.length }
+  const ranges = readLayerRanges(list, rule)
+  const free = without(ranges, taken)
+  if (countIn(free) < countIn(ranges)) {
+    const reason = `a layer of "${name.text}" has a rule already`
+    throw free.length === 0 ? invalid(reason, withSeparator(rule)) : invalid(reason, list, printRanges(free))
+  }
+  taken.push(...ranges)
+  return ranges
 }
 
-/** Each layer once, from the first to the last: 0, 1, …, then those that count from the end. */
-export function sortedLayers(layers: readonly number[]): number[] {
-  return [...new Set(layers)].sort((a, b) => Number(a < 0) - Number(b < 0) || a - b)
+function unknownRule(name: Token, rule: Token): Fault {
+  const digits = /\d+/.exec(name.text)?.[0]
+  const list = /[-,0-9]+$/.exec(name.text)?.[0] ?? '0'
+  return unknown(name, `no rule is called "${name.text}"`, [...KEEP_COUNTS.map((def) => def.option + fitted(digits, def)), LAYERS + list], rule)
 }
 
 /** A transform or codec: its id alone, or with its whole-number parameter behind it. */
@@ -197,31 +193,9 @@ function fitted(digits: string | undefined, { default: fallback, min, max, multi
   return String(Math.min(Math.floor(max / multipleOf) * multipleOf, Math.max(Math.ceil(min / multipleOf) * multipleOf, wanted)))
 }
 
-/** A fault whose piece becomes the nearest candidate, or goes where none is near. */
-function unknown(token: Token, reason: string, candidates: readonly string[]): Fault {
+/** A fault whose piece becomes the nearest candidate; where none is near, `whole` goes. */
+function unknown(token: Token, reason: string, candidates: readonly string[], whole = token): Fault {
   const nearest = nearestOf(token.text, candidates)
   const isNear = nearest !== undefined && token.text !== '' && editDistance(token.text, nearest) <= Math.max(2, token.text.length / 2)
-  return isNear ? new Fault('UNKNOWN_METHOD', reason, token, nearest) : new Fault('UNKNOWN_METHOD', reason, withSeparator(token), '')
-}
-
-function invalid(reason: string, token: Token, replacement = ''): Fault {
-  return new Fault('INVALID_METHOD', reason, token, replacement)
-}
-
-/** The pieces of a token; always at least one. */
-function split({ text, at }: Token, separator: string): [Token, ...Token[]] {
-  const [first = '', ...rest] = text.split(separator)
-  let next = at + first.length + 1
-  return [{ text: first, at }, ...rest.map((piece) => ({ text: piece, at: (next += piece.length + 1) - piece.length - 1 }))]
-}
-
-/** The token with the one character before it, its separator; which one does not matter. */
-function withSeparator({ text, at }: Token): Token {
-  return { text: ` ${text}`, at: at - 1 }
-}
-
-/** What stands from `mark` on, then what stood before it: `@sinks4/int8` becomes `/int8@sinks4`. */
-function swapped(text: string, mark: string): string {
-  const cut = text.indexOf(mark)
-  return text.slice(cut) + text.slice(0, cut)
+  return isNear ? new Fault('UNKNOWN_METHOD', reason, token, nearest) : new Fault('UNKNOWN_METHOD', reason, withSeparator(whole), '')
 }

@@ -5,7 +5,7 @@ import { parseMethod, printMethod, type Method, type MethodCatalog, type ParamDe
 
 const group = { kind: 'int', label: 'Group', option: 'g', default: 64, min: 16, max: 256, multipleOf: 8 } as const
 const asym = { kind: 'flag', label: 'Asymmetric', option: 'asym' } as const
-const about = { label: 'a label', source: 'a source' }
+const about = { label: 'a label', source: 'a source', formula: [], caveats: [] }
 const quantizers: { id: string; lossy: boolean; params: ParamDefs }[] = [
   { id: 'none', lossy: false, params: {} },
   ...['int2', 'int4', 'int8'].map((id) => ({ id, lossy: true, params: { groupSize: group, asym } })),
@@ -45,7 +45,7 @@ function refusal(text: string): Refusal {
 describe('what a method string says', () => {
   it('an id alone takes every default', () => {
     const side = { quantizer: 'int4', params: { groupSize: 64, asym: false }, transforms: [] }
-    expect(parse('int4')).toEqual({ key: side, value: side, keep: { sinks: 0, recent: 0, layers: [] }, codec: { id: 'raw', params: {} } })
+    expect(parse('int4')).toEqual({ key: side, value: side, keep: { sinks: 0, recent: 0, layers: [] }, overrides: [], codec: { id: 'raw', params: {} } })
   })
 
   it('keys, values, keep rules and codec apart', () => {
@@ -60,8 +60,16 @@ describe('what a method string says', () => {
         ],
       },
       keep: { sinks: 4, recent: 32, layers: [0, -1] },
+      overrides: [],
       codec: { id: 'zstd', params: { level: 7 } },
     })
+  })
+
+  it('layers with other sides', () => {
+    const { overrides, keep } = parse('int4@layers-1=int8/int4:g32@layers1-3@layers0=none')
+    const [eight, four] = [parse('int8').key, parse('int4:g32').key]
+    expect(keep.layers).toEqual([1, 2, 3])
+    expect(overrides).toEqual([{ layers: [0], key: parse('none').key, value: parse('none').value }, { layers: [-1], key: eight, value: four }])
   })
 
   it.each([
@@ -81,6 +89,15 @@ describe('what a method string says', () => {
     ['q8_0+lz4hc', 'q8_0+lz4hc'],
     ['int4:g64@recent32@sinks4@layers-1,5,0,-2,5+lz4', 'int4:g64@sinks4@recent32@layers0,5,-2,-1+lz4'],
     ['int4@sinks0@recent0', 'int4:g64'],
+    ['int4@layers4,0-2,3', 'int4:g64@layers0-4'],
+    ['int4@layers-1,-2,-3,0,1', 'int4:g64@layers0,1,-3--1'],
+    ['int4@layers1-2,-2--1', 'int4:g64@layers1,2,-2,-1'],
+    ['int4@layers0,1,-1=int8:g64/int4:g64+lz4', 'int4:g64@layers0,1,-1=int8:g64/int4:g64+lz4'],
+    ['int4@layers-1=q8_0@recent8@layers2,0-1=int8:asym@layers9@sinks1+lz4', 'int4:g64@sinks1@recent8@layers9@layers0-2=int8:g64:asym@layers-1=q8_0+lz4'],
+    ['int4@layers3=q8_0@layers1=int8@layers0,4=q8_0', 'int4:g64@layers0,3,4=q8_0@layers1=int8:g64'],
+    ['int4@layers0=int8/int8:g64', 'int4:g64@layers0=int8:g64'],
+    ['int4@layers0=int4:g64/int4', 'int4:g64'],
+    ['int4/int8@layers0=int4@layers1=int4/int8', 'int4:g64/int8:g64@layers0=int4:g64'],
   ])('%s is %s', (text, canonical) => {
     expect(print(parse(text))).toBe(canonical)
     expect(print(parse(canonical))).toBe(canonical)
@@ -101,12 +118,20 @@ const named = <T extends { id: string; params: ParamDefs }>(infos: readonly T[])
 const side = fc
   .tuple(named(catalog.quantizers), fc.tuple(...catalog.transforms.map((info) => fc.option(named([info])))))
   .map(([{ id, params }, transforms]) => ({ quantizer: id, params, transforms: transforms.filter((transform) => transform !== null) }))
-const layers = fc.uniqueArray(fc.integer({ min: -40, max: 40 }), { maxLength: 5 }).map((all) => {
-  const ascending = all.toSorted((a, b) => a - b)
-  return [...ascending.filter((layer) => layer >= 0), ...ascending.filter((layer) => layer < 0)]
-})
-const keep = fc.record({ sinks: fc.nat(1_048_576), recent: fc.nat(1_048_576), layers })
-const method: fc.Arbitrary<Method> = fc.record({ key: side, value: side, keep, codec: named(catalog.codecs) })
+const inOrder = (all: readonly number[]): number[] => [...all.filter((layer) => layer >= 0).toSorted((a, b) => a - b), ...all.filter((layer) => layer < 0).toSorted((a, b) => a - b)]
+/** Each layer kept, with one of three overrides or with none, as it comes; many are neighbours. */
+const rules = fc.array(fc.tuple(fc.oneof(fc.integer({ min: -6, max: 6 }), fc.integer({ min: -9999, max: 9999 })), fc.integer({ min: -1, max: 3 })), { maxLength: 12 })
+const method: fc.Arbitrary<Method> = fc
+  .record({ key: side, value: side, sinks: fc.nat(1_048_576), recent: fc.nat(1_048_576), codec: named(catalog.codecs), rules, sides: fc.tuple(...[0, 1, 2].map(() => fc.record({ key: side, value: side }))) })
+  .map(({ key, value, sinks, recent, codec, rules, sides }) => {
+    const byLayer = new Map(rules)
+    const layersOf = (rule: number): number[] => inOrder([...byLayer].filter(([, own]) => own === rule).map(([layer]) => layer))
+    const bare = { key, value, keep: { sinks, recent, layers: layersOf(0) }, overrides: [], codec }
+    const texts = [bare, ...sides.map((pair) => ({ ...bare, ...pair }))].map((each) => print(each).split('@')[0])
+    const overrides = sides.map((pair, i) => ({ ...pair, layers: layersOf(i + 1) })).filter(({ layers }, i) => layers.length > 0 && texts.indexOf(texts[i + 1]) === i + 1)
+    const firsts = inOrder(overrides.map(({ layers: [first = 0] }) => first))
+    return { ...bare, overrides: firsts.flatMap((first) => overrides.find(({ layers }) => layers[0] === first) ?? []) }
+  })
 
 describe('parse and print', () => {
   it('parsing what was printed gives the method back', () => {
@@ -189,6 +214,28 @@ describe('what is refused, where, and the nearest valid spelling', () => {
     ['int4:hadamard:hadamard', 'INVALID_METHOD', 13, 'int4:g64:hadamard'],
     ['int4@sinks4@sinks8', 'INVALID_METHOD', 11, 'int4:g64@sinks4'],
     ['int4@layers0@layers1', 'INVALID_METHOD', 12, 'int4:g64@layers0'],
+    // layers with other sides
+    ['int4@layers0=itn8', 'UNKNOWN_METHOD', 13, 'int4:g64@layers0=int8:g64'],
+    ['int4@layers0=int8/int8/int2', 'INVALID_METHOD', 22, 'int4:g64@layers0=int8:g64'],
+    ['int4@layers0=int8:g9', 'INVALID_METHOD', 19, 'int4:g64@layers0=int8:g16'],
+    ['int4@layers0=', 'INVALID_METHOD', 12, 'int4:g64@layers0'],
+    ['int4@layers=int8', 'UNKNOWN_METHOD', 5, 'int4:g64@layers0=int8:g64'],
+    ['int4@layer0-3=int8', 'UNKNOWN_METHOD', 5, 'int4:g64@layers0-3=int8:g64'],
+    ['int4@abcdefghi=int8', 'UNKNOWN_METHOD', 4, 'int4:g64'],
+    ['int4@sinks4=int8', 'INVALID_METHOD', 11, 'int4:g64@sinks4'],
+    ['int4@layers0=int8=int2', 'INVALID_METHOD', 17, 'int4:g64@layers0=int8:g64'],
+    ['int4@layers0,1=int8@layers1-4=q8_0', 'INVALID_METHOD', 26, 'int4:g64@layers0,1=int8:g64@layers2-4=q8_0'],
+    ['int4@layers0-9@layers1-4=q8_0', 'INVALID_METHOD', 14, 'int4:g64@layers0-9'],
+    ['int4@layers0-9=int8@layers3-11', 'INVALID_METHOD', 26, 'int4:g64@layers10,11@layers0-9=int8:g64'],
+    ['int4@layers3-1', 'INVALID_METHOD', 11, 'int4:g64@layers1-3'],
+    ['int4@layers3-3', 'INVALID_METHOD', 11, 'int4:g64@layers3'],
+    ['int4@layers0--1', 'INVALID_METHOD', 11, 'int4:g64@layers0,-1'],
+    ['int4@layers-1--3', 'INVALID_METHOD', 11, 'int4:g64@layers-3--1'],
+    ['int4@layers00-2', 'INVALID_METHOD', 11, 'int4:g64@layers0-2'],
+    ['int4@layers1-99999999', 'INVALID_METHOD', 11, 'int4:g64@layers1-9999'],
+    ['int4@layers1-2-3', 'INVALID_METHOD', 4, 'int4:g64'],
+    ['int4@layers0=int8/int2@recent4/q8_0', 'INVALID_METHOD', 4, 'int4:g64/q8_0@recent4@layers0=int8:g64/int2:g64'],
+    ['int4+lz4@layers0=int8/int2', 'INVALID_METHOD', 4, 'int4:g64@layers0=int8:g64/int2:g64+lz4'],
     ['int4+lz4+lz4', 'INVALID_METHOD', 8, 'int4:g64+lz4'],
     ['int4/int8/int2', 'INVALID_METHOD', 9, 'int4:g64/int8:g64'],
     ['int4/', 'INVALID_METHOD', 4, 'int4:g64'],
@@ -221,17 +268,28 @@ describe('what is refused, where, and the nearest valid spelling', () => {
     expect(() => parse('int4:g46')).toThrow('method "int4:g46": "46" behind g is not one of 16 to 256, in steps of 8, at character 7; nearest valid: int4:g48')
   })
 
+  it('more rules than a file has room for, and a method that is too long once its defaults are written out', () => {
+    const rules = (count: number, side: (i: number) => string): string => `none${Array.from({ length: count }, (_, i) => `@layers${i}=${side(i)}`).join('')}`
+    const distinct = (count: number): string => rules(count, (i) => `int8:g${16 + 8 * i}`)
+    expect(print(parse(distinct(16)))).toBe(distinct(16))
+    expect(refusal(distinct(17))).toMatchObject({ code: 'INVALID_METHOD', at: distinct(16).length, nearest: distinct(16) })
+    const long = (count: number): string => rules(count, (i) => `int4:sparse${10 + i}/int8:sparse`)
+    expect(long(14).length).toBeLessThan(500)
+    expect(refusal(`${long(14)}+lz4`)).toMatchObject({ code: 'INVALID_METHOD', at: long(13).length, nearest: print(parse(`${long(11)}+lz4`)) })
+  })
+
   it('axis-channel is refused with its reason', () => {
     expect(refusal('int4:axis-channel').reason).toContain('within each token')
   })
 
-  const words = ['int4', 'none', 'q8_0', ':', '/', '@', '+', ',', '-', 'g64', 'g', 'asym', 'hadamard', 'sinks4', 'layers', 'sparse', '0', '999', 'zstd', 'lz4']
+  const words = ['int4', 'none', 'q8_0', ':', '/', '@', '+', ',', '-', 'g64', 'g', 'asym', 'hadamard', 'sinks4', 'layers', 'layers', '=', '@layers0-3=int8', '@layers', 'sparse', '0', '999', 'zstd', 'lz4']
   const grammarish = fc.array(fc.oneof(fc.constantFrom(...words), fc.string({ unit: 'binary', maxLength: 2 })), { maxLength: 40 }).map((parts) => parts.join(''))
+  const layerish = fc.array(fc.constantFrom('@layers', '@sinks4', '=int8', '=q8_0', '/int2:g16', '0', '7', '-1', '-3', '2-5', '-9--4', '0-9999', ',', ',', '-', '='), { maxLength: 60 }).map((parts) => `int4${parts.join('')}`)
   const separators = fc.string({ unit: fc.constantFrom(':', '@', '/', '+', 'g'), maxLength: 600 })
 
   it('any string is a method, or is refused with one that is', () => {
     fc.assert(
-      fc.property(fc.oneof(grammarish, fc.string({ unit: 'binary', maxLength: 600 }), separators), (text) => {
+      fc.property(fc.oneof(grammarish, layerish, fc.string({ unit: 'binary', maxLength: 600 }), separators), (text) => {
         let canonical: string
         try {
           canonical = print(parse(text))

@@ -1,9 +1,9 @@
 import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import { SIDES, type KvArrays } from '#core/kv/cache.ts'
-import { keptLayers } from '#core/kv/keep.ts'
+import { layerMethods } from '#core/kv/layers.ts'
 import type { HiddenStates } from './head.ts'
-import { emptyArrays, type ModeRow, type Restore, type WindowMode } from './mode.ts'
+import { emptyArrays, type ModeRow, type Origin, type Restore, type WindowMode } from './mode.ts'
 import type { Reference } from './score.ts'
 import type { ModelSession } from './session.ts'
 import { ScoredStates } from './scored-states.ts'
@@ -29,7 +29,7 @@ export class InPass implements WindowMode {
 
   async score(ids: Uint32Array, methods: readonly (Method | null)[], reference: Reference): Promise<ModeRow[]> {
     const shape = this.#session.shape(ids.length)
-    const rows = methods.map((method) => ({ method, original: emptyArrays(shape), attended: emptyArrays(shape), failure: null as LabError | null }))
+    const rows = methods.map((method) => ({ method, byLayer: method ? layerMethods(method, shape.layers) : [], original: emptyArrays(shape), attended: emptyArrays(shape), failure: null as LabError | null }))
     const states = await this.#session.inPass(ids, rows.length, (layer, arrays) => {
       for (const [index, row] of rows.entries()) {
         const own = { key: [], value: [] } as { key: Float32Array[]; value: Float32Array[] }
@@ -38,24 +38,24 @@ export class InPass implements WindowMode {
           own[side].push(arrays[side].subarray(index * length, (index + 1) * length))
         }
         keep(own, row.original, layer)
-        if (row.method && !row.failure) row.failure = this.#restoreLayer(own, layer, ids.length, row.method)
+        const method = row.byLayer[layer]
+        if (row.method && method && !row.failure) row.failure = this.#restoreLayer(own, ids.length, method, { method: row.method, layer })
         keep(own, row.attended, layer)
       }
     })
     const scores = await this.#session.compare(this.#scored(states), reference)
-    const settled = { key: ids.length, value: ids.length }
+    const all = Array.from({ length: shape.layers }, () => ids.length)
+    const settled = { key: all, value: all }
     return rows.map(({ original, attended, failure }, index) => ({ scores: failure ?? scores[index] ?? new LabError('INTERNAL', 'a row without scores'), original: { shape, ...original }, attended, settled }))
   }
 
-  /** One layer through a KV file of its own, in place; one that the method keeps stays as it is. What went wrong, where its values are not what the method can hold. */
-  #restoreLayer(own: KvArrays, layer: number, tokens: number, method: Method): LabError | null {
-    const shape = { ...this.#session.shape(tokens), layers: 1 }
-    if (keptLayers(method.keep, this.#session.info.layers).has(layer)) return null
+  /** One layer through a KV file of its own, in place. What went wrong, where its values are not what its method can hold. */
+  #restoreLayer(own: KvArrays, tokens: number, method: Method, origin: Origin): LabError | null {
     try {
-      this.#restore({ shape, ...own }, { ...method, keep: { ...method.keep, layers: [] } }, own)
+      this.#restore({ shape: { ...this.#session.shape(tokens), layers: 1 }, ...own }, method, own, origin)
       return null
     } catch (error) {
-      if (error instanceof LabError) return new LabError(error.code, `layer ${layer} of the model, by itself: ${error.message}`, error.details)
+      if (error instanceof LabError) return new LabError(error.code, `layer ${origin.layer} of the model, by itself: ${error.message}`, error.details)
       throw error
     }
   }

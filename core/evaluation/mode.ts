@@ -3,14 +3,20 @@ import type { Method } from '#core/contract/method.ts'
 import { layerValues, SIDES, type KvArrays, type KvCache, type KvShape, type Side } from '#core/kv/cache.ts'
 import type { Reference, TokenScores } from './score.ts'
 
-/** Encode a cache by a method to bytes, and decode these into the arrays of `into`, which may be the cache's own. Throws LabError for a cache the method cannot hold. */
-export type Restore = (cache: KvCache, method: Method, into: KvArrays) => void
+/** The method that a row is measured by, and which layer of the model the cache is where it is one by itself; null where it is all of them. */
+export type Origin = { readonly method: Method; readonly layer: number | null }
 
 /**
- * What one row of a window came to: its scores or what went wrong; the cache of all its tokens as the model made it, and as later tokens attended to it. Of each side the
- * first `settled` tokens of `attended` are restored ones, those that the method keeps among them; the rest are as the model made them.
+ * Encode a cache by a method, `origin`'s or a part of that, to bytes, and decode these into the arrays of `into`, which may be the cache's own. Throws LabError for a cache the
+ * method cannot hold.
  */
-export type ModeRow = { readonly scores: TokenScores | LabError; readonly original: KvCache; readonly attended: KvArrays; readonly settled: Readonly<Record<Side, number>> }
+export type Restore = (cache: KvCache, method: Method, into: KvArrays, origin: Origin) => void
+
+/**
+ * What one row of a window came to: its scores or what went wrong; the cache of all its tokens as the model made it, and as later tokens attended to it. Of each side and
+ * layer the first `settled` tokens of `attended` are restored ones, those that the method keeps among them; the rest are as the model made them.
+ */
+export type ModeRow = { readonly scores: TokenScores | LabError; readonly original: KvCache; readonly attended: KvArrays; readonly settled: Readonly<Record<Side, readonly number[]>> }
 
 /** A mode in which the cache is compressed while the window is read, not once between two passes. */
 export type WindowMode = {
@@ -42,7 +48,7 @@ export function differingLayer({ original: { shape }, attended, settled }: Omit<
     for (const [layer, values] of attended[side].entries()) {
       const others = restored[side][layer] ?? new Float32Array()
       for (let head = 0; head < shape.kvHeads; head++) {
-        const run = (array: Float32Array): Uint8Array => new Uint8Array(array.buffer, array.byteOffset + 4 * head * headValues, 4 * settled[side] * shape.headDim)
+        const run = (array: Float32Array): Uint8Array => new Uint8Array(array.buffer, array.byteOffset + 4 * head * headValues, 4 * (settled[side][layer] ?? 0) * shape.headDim)
         if (Buffer.compare(run(values), run(others)) !== 0) return { side, layer }
       }
     }

@@ -1,7 +1,8 @@
 import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import { SIDES, type KvArrays, type Side } from '#core/kv/cache.ts'
-import { settledTokens } from '#core/kv/keep.ts'
+import { settledThrough, soFar } from '#core/kv/keep.ts'
+import { layerMethods } from '#core/kv/layers.ts'
 import type { HiddenStates } from './head.ts'
 import { copyTokens, emptyArrays, type ModeRow, type Restore, type WindowMode } from './mode.ts'
 import type { Past } from './past.ts'
@@ -9,8 +10,8 @@ import type { Reference } from './score.ts'
 import type { ModelSession } from './session.ts'
 import { ScoredStates } from './scored-states.ts'
 
-/** One row while its window is fed. `settled`: of each side the tokens from the first on that are as they will stay. */
-type Row = { readonly method: Method | null; readonly original: KvArrays; readonly attended: KvArrays; readonly settled: Record<Side, number>; failure: LabError | null }
+/** One row while its window is fed. `settled`: of each side and layer the tokens from the first on that are as they will stay; layers may differ in their rules. */
+type Row = { readonly method: Method | null; readonly original: KvArrays; readonly attended: KvArrays; readonly settled: Readonly<Record<Side, number[]>>; failure: LabError | null }
 
 /**
  * The mode in which a window is fed in blocks of `block` tokens. Before each, the tokens that the method no longer keeps (beyond its recent window and its quantizer's own
@@ -46,9 +47,10 @@ export class Streaming implements WindowMode {
 
   async #feed(ids: Uint32Array, methods: readonly (Method | null)[]): Promise<{ states: HiddenStates; rows: Row[] }> {
     const shape = this.#session.shape(ids.length)
+    const none = (): number[] => Array.from({ length: shape.layers }, () => 0)
     const rows = methods.map((method): Row => {
       const original = emptyArrays(shape)
-      return { method, original, attended: method ? emptyArrays(shape) : original, settled: { key: 0, value: 0 }, failure: null }
+      return { method, original, attended: method ? emptyArrays(shape) : original, settled: { key: none(), value: none() }, failure: null }
     })
     const room = this.#pasts.get(rows.length) ?? this.#session.past(rows.length, ids.length)
     this.#pasts.set(rows.length, room)
@@ -75,27 +77,28 @@ export class Streaming implements WindowMode {
   #settle(row: Row, tokens: number): void {
     const { method, original, attended, settled } = row
     if (!method || row.failure || tokens === 0) return
-    const now = (side: Side): number => {
-      const run = settledTokens(method, side, tokens)
-      return run === 0 ? 0 : method.keep.sinks + run
-    }
-    if (SIDES.every((side) => now(side) <= settled[side])) return
     const shape = this.#session.shape(tokens)
     const { kvHeads, headDim } = shape
+    const byLayer = layerMethods(method, shape.layers)
+    // A layer that is kept whole settles with its token.
+    const now = (side: Side, layer: number): number => (byLayer[layer] ? settledThrough(byLayer[layer], side, tokens) : tokens)
+    if (SIDES.every((side) => byLayer.every((own, layer) => own === null || now(side, layer) <= (settled[side][layer] ?? 0)))) return
     const cache = emptyArrays(shape)
     for (const side of SIDES) cache[side].forEach((values, layer) => copyTokens(kvHeads, headDim, original[side][layer] ?? new Float32Array(), 0, values, 0, tokens))
     try {
-      this.#restore({ shape, ...cache }, method, cache)
+      this.#restore({ shape, ...cache }, soFar(method, tokens), cache, { method, layer: null })
     } catch (error) {
       if (!(error instanceof LabError)) throw error
       row.failure = error
       return
     }
     for (const side of SIDES) {
-      const [from, to] = [settled[side], now(side)]
-      if (to <= from) continue
-      attended[side].forEach((values, layer) => copyTokens(kvHeads, headDim, cache[side][layer] ?? new Float32Array(), from, values, from, to - from))
-      settled[side] = to
+      for (const [layer, values] of attended[side].entries()) {
+        const [from, to] = [settled[side][layer] ?? 0, now(side, layer)]
+        if (to <= from) continue
+        copyTokens(kvHeads, headDim, cache[side][layer] ?? new Float32Array(), from, values, from, to - from)
+        settled[side][layer] = to
+      }
     }
   }
 

@@ -7,7 +7,8 @@ import { type KvArrays, type KvShape, layerValues } from './cache.ts'
 import { checkArrays } from './encode.ts'
 import { type KvHeader, malformedKv, openKv, storedBytes } from './file-header.ts'
 import type { KvAbout } from './file-metadata.ts'
-import { layerScratch, layersOf, scatter } from './keep.ts'
+import { layerScratch, scatter } from './keep.ts'
+import { layersOf } from './layers.ts'
 import { elementsOf, type KvPart, layerStreams } from './layout.ts'
 import { writeMethod } from './methods.ts'
 
@@ -34,7 +35,7 @@ function decodePart(part: KvPart, { shape, method, dataStart }: KvHeader, stacke
   const { block, side, transforms } = part
   const length = block.kvHeads * block.tokens * block.headDim
   const inverses = transforms.toReversed()
-  for (const [index, layer] of layersOf(part, method.keep, shape.layers).entries()) {
+  for (const [index, layer] of layersOf(method, part.group, shape.layers).entries()) {
     const target = arrays[side][layer] ?? new Float32Array()
     const values = length === target.length ? target : layerScratch(length)
     const streams = layerStreams(part, stacked, index)

@@ -1,6 +1,6 @@
 import { entropyBound } from '#core/codecs/entropy.ts'
 import { decodeStream, encodeStream, type StreamRecord } from '#core/codecs/stream.ts'
-import type { KeepSpec, Method } from '#core/contract/method.ts'
+import type { Method } from '#core/contract/method.ts'
 import type { StreamBytes } from '#core/contract/run.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { kernels } from '#core/kernels/index.ts'
@@ -8,9 +8,11 @@ import type { StreamArray } from '#core/quantizers/quantizer.ts'
 import { DTYPE_BITS } from '#core/safetensors/dtype.ts'
 import { inFileOrder, serialize, type TensorData } from '#core/safetensors/write.ts'
 import { type KvArrays, type KvCache, type KvShape, layerValues, SIDES } from './cache.ts'
+import { type Learned, tablesOf } from './calibration.ts'
 import { checkAbout, checkShape, type KvAbout, kvMetadata } from './file-metadata.ts'
 import { sealHeader } from './file-header.ts'
-import { gather, layerScratch, layersOf } from './keep.ts'
+import { gather, layerScratch } from './keep.ts'
+import { layersOf } from './layers.ts'
 import { elementsOf, type KvPart, type KvStream, layerStreams } from './layout.ts'
 import { usesRope, writeMethod } from './methods.ts'
 import { kvPlan } from './plan.ts'
@@ -26,9 +28,9 @@ export type EncodedKv = {
 /**
  * Encodes a cache to the bytes of a KV file (docs/kv-file.md), the same for the same arguments. Errors: NOT_FINITE for a NaN or an infinity,
  * with its side, layer, head and token; OUT_OF_RANGE for a value that a format cannot hold and for more than fits into a file;
- * INVALID_METHOD; INVALID_INPUT for arrays that are not of the cache's shape.
+ * INVALID_METHOD; INVALID_INPUT for arrays that are not of the cache's shape. `learned`: of a method that learns from another text, what it did.
  */
-export function encodeKv(cache: KvCache, method: Method, about: KvAbout = {}): EncodedKv {
+export function encodeKv(cache: KvCache, method: Method, about: KvAbout = {}, learned: Learned | null = null): EncodedKv {
   // A file says how keys were rotated only where that is needed to decode it.
   const { rope, ...plain } = cache.shape
   const shape: KvShape = rope && usesRope(method) ? cache.shape : plain
@@ -36,9 +38,10 @@ export function encodeKv(cache: KvCache, method: Method, about: KvAbout = {}): E
   checkArrays(cache, shape)
   checkAbout(about)
   const text = writeMethod(method)
-  const { parts, streams } = kvPlan(text, shape)
+  const plan = kvPlan(text, shape)
+  const { parts, streams } = plan
   const stacked = roomFor(streams)
-  for (const part of parts) encodePart(cache, part, method.keep, stacked)
+  for (const part of parts) encodePart(cache, part, plan.method, stacked, learned)
   const records = new Map<string, StreamRecord>()
   const tensors = streams.map(({ name, dtype, shape }): TensorData => {
     const raw = bytesUnder(stacked.get(name))
@@ -73,9 +76,10 @@ export function checkArrays(arrays: KvArrays, shape: KvShape): void {
   }
 }
 
-function encodePart(cache: KvCache, part: KvPart, keep: KeepSpec, stacked: ReadonlyMap<string, StreamArray>): void {
+function encodePart(cache: KvCache, part: KvPart, method: Method, stacked: ReadonlyMap<string, StreamArray>, learned: Learned | null): void {
   const { block, side, transforms } = part
-  for (const [index, layer] of layersOf(part, keep, cache.shape.layers).entries()) {
+  for (const [index, layer] of layersOf(method, part.group, cache.shape.layers).entries()) {
+    const tables = tablesOf(part, layer, learned)
     const streams = layerStreams(part, stacked, index)
     const values = partValues(cache[side][layer] ?? new Float32Array(), part)
     const transformed = transforms.length > 0
@@ -85,7 +89,7 @@ function encodePart(cache: KvCache, part: KvPart, keep: KeepSpec, stacked: Reado
       for (const { forward } of transforms) forward(values, streams)
     }
     try {
-      part.quantizer.encode(values, block, part.params, streams)
+      part.quantizer.encode(values, block, part.params, streams, tables)
     } catch (error) {
       if (!(error instanceof LabError) || error.code !== 'NOT_FINITE') throw error
       if (!transformed) throw nonFinite(values, kernels.firstNonFinite(values), part, layer)

@@ -10,7 +10,9 @@ import type { Quantizer } from '#core/quantizers/quantizer.ts'
 import { type KvCache, SIDES, type Side } from './cache.ts'
 import { decodeKv, encodeKv } from './file.ts'
 import { openKv } from './file-header.ts'
-import { readMethod } from './methods.ts'
+import { layersOf } from './layers.ts'
+import { readMethod, writeMethod } from './methods.ts'
+import { kvPlan } from './plan.ts'
 
 /**
  * docs/kv-file.md shows what the code writes. After a change of either, `KVLAB_WRITE_DOCS=1 npx vitest run core/kv/file-doc.test.ts`
@@ -69,8 +71,19 @@ function streamsText(quantizer: Quantizer, params: AnyParams, side: Side): strin
   return `${streams.join(', ')} | ${quantizer.id === 'none' ? '32 or 16' : quantizer.bits(params, block)} |`
 }
 
+/** The tensors of a small model with two overrides. */
+function groupTable(): string {
+  const method = readMethod('int4:g64@sinks4@layers1@layers0,-1=int8:g64/int4:g64@layers2,3=none/nf4:g64')
+  const shape = { layers: 6, kvHeads: 2, tokens: TOKENS, headDim: HEAD_DIM, dtype: 'F16' } as const
+  const rows = kvPlan(writeMethod(method), shape).parts.map(({ group, streams }) => {
+    const layers = layersOf(method, group, shape.layers).join(', ')
+    return `| ${layers} | ${streams.map(({ name, dtype, shape: sizes }) => `\`${name}\` ${dtype} [${sizes.join(', ')}]`).join(', ')} |`
+  })
+  return [`\`${writeMethod(method)}\` on ${shape.layers} layers, ${shape.kvHeads} heads and ${TOKENS} tokens of ${shape.dtype}:`, '', '| layers | tensors |', '|---|---|', ...rows].join('\n')
+}
+
 const example = encodeKv(exampleCache(), readMethod('int4:g16')).bytes
-const blocks = { example: dump(example), streams: streamTable() }
+const blocks = { example: dump(example), streams: streamTable(), groups: groupTable() }
 const between = (name: string): RegExp => new RegExp(`(?<=<!-- ${name} -->\n)[^]*?(?=<!-- /${name} -->)`)
 
 if (process.env['KVLAB_WRITE_DOCS']) {

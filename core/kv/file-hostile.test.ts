@@ -21,6 +21,9 @@ const SMALL: KvShape = { layers: 2, kvHeads: 2, tokens: 6, headDim: 16, dtype: '
 const tiny = encodeKv(cacheOf(TINY), readMethod('int4:g16')).bytes
 const small = encodeKv(cacheOf(SMALL), readMethod('int8:g16/none@sinks1@recent1@layers0+lz4'), { model: 'm' }).bytes
 
+const LAYERED = 'int8:g16@sinks1@layers0=q4_0@layers1,-1=int4:g16/none+lz4'
+const layered = encodeKv(cacheOf({ ...SMALL, layers: 4, headDim: 32 }), readMethod(LAYERED)).bytes
+
 /** The error of decoding, null where it decodes; anything but the two codes, with their details, fails the test. */
 function faultOf(bytes: Uint8Array): { code: string; reason: string } | null {
   try {
@@ -70,7 +73,7 @@ const records = (edit: (records: Record<string, RecordText>) => void) => (header
 }
 
 it('the files are sound, and a forgery that changes nothing is one of them', () => {
-  for (const file of [tiny, small]) {
+  for (const file of [tiny, small, layered]) {
     expect(faultOf(file)).toBeNull()
     expect(faultOf(forge(file, () => undefined))).toBeNull()
     expect(faultOf(forge(file, records(() => undefined)))).toBeNull()
@@ -80,7 +83,7 @@ it('the files are sound, and a forgery that changes nothing is one of them', () 
 })
 
 it('cut at any byte, or with bytes after it, it is refused', () => {
-  for (const file of [tiny, small]) {
+  for (const file of [tiny, small, layered]) {
     for (let size = 0; size < file.length; size++) if (faultOf(file.subarray(0, size)) === null) throw new Error(`cut to ${size} bytes it decodes`)
     expect(faultOf(Uint8Array.from([...file, 0]))).not.toBeNull()
   }
@@ -89,6 +92,7 @@ it('cut at any byte, or with bytes after it, it is refused', () => {
 it.each([
   ['any bit of any byte', tiny, [0, 1, 2, 3, 4, 5, 6, 7]],
   ['a bit of any byte', small, [3]],
+  ['a bit of any byte of one with overrides', layered, [6]],
 ])('%s flipped, it is refused', (_, file, flips) => {
   const mutant = file.slice()
   for (let at = 0; at < file.length; at++) {
@@ -116,7 +120,7 @@ it('any bytes changed, swapped or moved are refused', () => {
     }),
   )
   fc.assert(
-    fc.property(fc.constantFrom(tiny, small), fc.array(edit, { minLength: 1, maxLength: 4 }), (file, edits) => {
+    fc.property(fc.constantFrom(tiny, small, layered), fc.array(edit, { minLength: 1, maxLength: 4 }), (file, edits) => {
       const mutant = edits.reduce<Uint8Array>((bytes, change) => (bytes.length < 9 ? bytes : change(bytes)), file.slice())
       fc.pre(Buffer.compare(mutant, file) !== 0)
       expect(faultOf(mutant)).not.toBeNull()
@@ -225,9 +229,47 @@ describe('with its checksums made right again, a forged file is refused for', ()
     expect(faultOf(forge(tiny, metadata({ rope: JSON.stringify(rope) })))?.reason).toBe('UnknownField')
   })
 
+  it.each([
+    ['an override less', LAYERED.replace('@layers0=q4_0', ''), 'InvalidStreams'],
+    ['an override more', LAYERED.replace('+', '@layers2=none+'), 'InvalidField'],
+    ['an override more where a layer is left', LAYERED.replace('1,-1=int4:g16/none', '1=int4:g16/none@layers2=none'), 'InvalidStreams'],
+    ['layers that are kept instead', LAYERED.replace('@layers0=q4_0', '@layers0'), 'InvalidStreams'],
+    ['an override of more layers', LAYERED.replace('1,-1=', '1,2,-1='), 'InvalidField'],
+    ['an override of fewer layers', LAYERED.replace('1,-1=', '1='), 'InvalidStreams'],
+    ['an override with other streams', LAYERED.replace('=q4_0', '=q8_0'), 'InvalidStreams'],
+    ['sides that changed places', 'int8:g16@sinks1@layers0=int4:g16/none@layers1,-1=q4_0+lz4', 'InvalidStreams'],
+    ['overrides that changed places', 'int8:g16@sinks1@layers1,-1=int4:g16/none@layers0=q4_0+lz4', 'InvalidField'],
+    ['an override by the method’s own sides', LAYERED.replace('=q4_0', '=int8:g16'), 'InvalidField'],
+    ['two overrides by the same sides', LAYERED.replace('=q4_0', '=int4:g16/none'), 'InvalidField'],
+    ['an override without a side', LAYERED.replace('=q4_0', '='), 'InvalidField'],
+    ['an override by nothing there is', LAYERED.replace('=q4_0', '=q9_0'), 'InvalidField'],
+    ['a layer that is not there', LAYERED.replace('1,-1=', '1,4='), 'InvalidField'],
+    ['a layer far out', LAYERED.replace('1,-1=', '1,9999='), 'InvalidField'],
+    ['a layer named from both ends', LAYERED.replace('1,-1=', '1,-4='), 'InvalidField'],
+    ['a layer named twice', LAYERED.replace('1,-1=', '0,1='), 'InvalidField'],
+    ['a list out of order', LAYERED.replace('1,-1=', '-1,1='), 'InvalidField'],
+    ['a side that the head size refuses', LAYERED.replace('=q4_0', '=int4:g64'), 'InvalidField'],
+  ])('a method with %s', (_, method, reason) => {
+    expect(faultOf(forge(layered, metadata({ method })))?.reason).toBe(reason)
+  })
+
+  it.each<[string, Edit, string]>([
+    ['no record of an override’s stream', records((all) => delete all['key.2.codes']), 'InvalidStreams'],
+    ['records of an override that is not there', records((all) => Object.assign(all, { 'key.3.codes': all['key.2.codes'] })), 'InvalidStreams'],
+    ['a record of an override of another size', records((all) => Object.assign(all['key.1.blocks'] ?? {}, { rawBytes: 1 })), 'InvalidStreams'],
+    ['streams of two overrides that changed places', (header) => swapped(header, 'key.2.scales', 'key.scales'), 'StreamChecksum'],
+    ['an override’s tensor of another name', (header) => renamed(header, 'value.2.values', 'value.9.values'), 'UnknownTensor'],
+    ['an override’s tensor of another dtype', (header) => void Object.assign(header.tensors['key.2.codes'] ?? {}, { dtype: 'I8' }), 'InvalidTensor'],
+    ['fewer layers', metadata({ layers: '3' }), 'InvalidField'],
+    ['more layers', metadata({ layers: '5' }), 'InvalidStreams'],
+    ['all layers there can be', metadata({ layers: '2147483647' }), 'InvalidStreams'],
+  ])('with overrides: %s', (_, edit, reason) => {
+    expect(faultOf(forge(layered, edit))?.reason).toBe(reason)
+  })
+
   it('streams that are too long to parse', () => {
-    const file = forge(tiny, metadata({ streams: `[${'[],'.repeat(10_000)}[]]` }))
-    expect(() => decodeKv(file)).toThrow('streams has 30004 characters, over 16384')
+    const file = forge(tiny, metadata({ streams: `[${'[],'.repeat(30_000)}[]]` }))
+    expect(() => decodeKv(file)).toThrow('streams has 90004 characters, over 65536')
   })
 
   it('a header that begins otherwise', () => {
@@ -269,7 +311,7 @@ it('claims of any size with right checksums cost no memory', () => {
 it('any number of the header forged, with right checksums, is refused', () => {
   const number = fc.oneof(fc.nat(100), fc.integer({ min: 0, max: 2 ** 31 }), fc.maxSafeInteger().filter((value) => value >= 0))
   fc.assert(
-    fc.property(fc.constantFrom(tiny, small), fc.nat(), number, (file, which, forged) => {
+    fc.property(fc.constantFrom(tiny, small, layered), fc.nat(), number, (file, which, forged) => {
       let same = false
       const mutant = forge(file, (header) => {
         const text = JSON.stringify(header)

@@ -21,8 +21,8 @@ export const NO_CHECKSUM = '0'.repeat(16)
 
 /** No dimension is larger: 32-bit signed numbers hold it, and four times this is far from 2^53. */
 const MAX_SIZE = 2 ** 31 - 1
-/** The text of the records; a layout has fewer than twenty streams of at most 150 characters. JSON.parse takes many times a text in memory. */
-const MAX_RECORDS_CHARACTERS = 16_384
+/** The text of the records; a layout has fewer than 22 streams of at most 150 characters for each of 17 groups of layers. JSON.parse takes many times a text in memory. */
+const MAX_RECORDS_CHARACTERS = 65_536
 
 const DTYPES: readonly KvDtype[] = ['F32', 'F16', 'BF16']
 const SIZES = ['layers', 'kvHeads', 'tokens', 'headDim'] as const

@@ -9,6 +9,7 @@ import { quantizerById, quantizers } from '#core/quantizers/index.ts'
 import type { StreamLayout, Streams } from '#core/quantizers/quantizer.ts'
 import { DTYPE_BITS } from '#core/safetensors/dtype.ts'
 import { transformById, transforms } from '#core/transforms/index.ts'
+import { learnedFrom } from './calibration.ts'
 import { cacheValues, f16Bytes, type KvArrays, type KvCache, type KvShape, layerValues, type RopeFacts, SIDES, type Side } from './cache.ts'
 import { decodeKv, describeKvFile, encodeKv, isKvFile } from './file.ts'
 import { openKv, storedBytes } from './file-header.ts'
@@ -21,7 +22,7 @@ const ROPE: RopeFacts = { theta: 10_000, rotaryDims: 48, scaling: { type: 'linea
 
 /** Every quantizer by itself and with each of its flags. */
 const sides = quantizers.flatMap(({ id, params }) => [id.startsWith('kivi') ? `${id}:g16:r16` : id, ...Object.values(params).flatMap((param) => (param.kind === 'flag' ? [`${id}:${param.option}`] : []))])
-const keeps = ['', '@sinks2', '@recent3', '@layers1', '@sinks1@recent2@layers0,-1']
+const keeps = ['', '@sinks2', '@recent3', '@layers1', '@sinks1@recent2@layers0,-1', '@sinks1@layers0=int4:g32/q8_0']
 const suffixes = [...codecs.flatMap(({ id, missing }) => (missing !== undefined ? [] : id === 'raw' ? [''] : [`+${id}`])), '+auto']
 
 /** Values of a small linear congruential generator, in -4..4; `levels` few distinct ones make streams that a codec shortens. */
@@ -45,14 +46,14 @@ function ownPrecision(values: Float32Array, { dtype }: KvShape): Float32Array {
   return values
 }
 
-/** What must come out, worked out layer by layer from the quantizer and the transforms alone. */
-function expected(cache: KvCache, method: Method): KvArrays {
+/** What must come out, worked out layer by layer from the quantizer and the transforms alone. `text`: the cache of another text that a method may ask for. */
+function expected(cache: KvCache, method: Method, text = cache): KvArrays {
   const { layers, kvHeads, tokens, headDim, dtype } = cache.shape
   const { sinks, recent } = method.keep
-  const kept = method.keep.layers.map((layer) => (layer < 0 ? layers + layer : layer))
+  const names = (list: readonly number[], layer: number): boolean => list.includes(layer) || list.includes(layer - layers)
   const one = (side: Side, layer: Float32Array, index: number): Float32Array => {
-    if (kept.includes(index)) return layer
-    const spec = method[side]
+    if (names(method.keep.layers, index)) return layer
+    const spec = (method.overrides.find(({ layers: own }) => names(own, index)) ?? method)[side]
     const { params } = spec
     const quantizer = quantizerById(spec.quantizer)
     const run = tokens - sinks - recent
@@ -63,16 +64,17 @@ function expected(cache: KvCache, method: Method): KvArrays {
     }
     const shape = { side, kvHeads, tokens: settled, headDim, dtype }
     const context = { from: sinks, rope: cache.shape.rope ?? null }
-    const values = layer.filter((_, i) => inside(i))
     const streamsOf = (layout: Readonly<Record<string, StreamLayout>>): Streams =>
       Object.fromEntries(Object.entries(layout).map(([name, { dtype, shape: sizes }]) => [name, elementsOf(new Uint8Array(sizes.reduce((a, b) => a * b, DTYPE_BITS[dtype] / 8)), dtype)]))
     const maps = spec.transforms.map(({ id, params }) => {
       const map = transformById(id)
       return { map, params, streams: streamsOf(map.layout?.(shape, params) ?? {}) }
     })
+    const [values, others] = [layer, text[side][index] ?? new Float32Array()].map((all) => all.filter((_, i) => inside(i))) as [Float32Array, Float32Array]
+    const tables = quantizer.learner?.asked(params) === true ? quantizer.learner.learn(others, shape, params) : undefined
     for (const { map, params, streams } of maps) map.forward(values, shape, params, context, streams)
     const streams = streamsOf(quantizer.layout(shape, params))
-    quantizer.encode(values, shape, params, streams)
+    quantizer.encode(values, shape, params, streams, tables)
     quantizer.decode(streams, shape, params, values)
     for (const { map, params, streams } of maps.reverse()) map.inverse(values, shape, params, context, streams)
     let next = 0
@@ -111,11 +113,12 @@ describe('a KV file gives back what the quantizers give back', () => {
           const tokens = side.startsWith('kivi') ? 40 : SHAPE.tokens
           const cache = cacheOf({ ...SHAPE, tokens, dtype }, pair.length, i === 0 ? 0 : 3)
           const before = structuredClone(cache)
-          const file = encodeKv(cache, method)
+          const text = cacheOf(cache.shape, pair.length + 1)
+          const file = encodeKv(cache, method, {}, learnedFrom([text], method))
           const decoded = decodeKv(file.bytes)
           expect(decoded.shape).toEqual(cache.shape)
           expect(writeMethod(decoded.method)).toBe(writeMethod(method))
-          expectSame(decoded.arrays, expected(cache, method))
+          expectSame(decoded.arrays, expected(cache, method, text))
           expectSame(cache, before)
           const stored = Object.values(file.streams).reduce((sum, { coded }) => sum + coded, 0)
           expect(file.header + stored).toBe(file.bytes.length)

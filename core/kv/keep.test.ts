@@ -1,21 +1,27 @@
 import { describe, expect, it } from 'vitest'
 import type { KvShape } from './cache.ts'
-import { gather, keptLayers, layersOf, scatter } from './keep.ts'
+import { gather, scatter, settledThrough, soFar } from './keep.ts'
 import { kvLayout } from './layout.ts'
-import { readMethod } from './methods.ts'
+import { readMethod, writeMethod } from './methods.ts'
 
 const shape: KvShape = { layers: 5, kvHeads: 2, tokens: 6, headDim: 16, dtype: 'F32' }
 
-describe('kept layers', () => {
-  it('count from both ends, once each, and only those there are', () => {
-    expect([...keptLayers({ sinks: 0, recent: 0, layers: [0, -1, 4, -5, 9, -9] }, 5)].sort()).toEqual([0, 4])
+describe('what settles as tokens come', () => {
+  const method = readMethod('kivi2:g32:r32@sinks1')
+
+  it('counts the sinks with the first that are encoded', () => {
+    expect([0, 1, 32, 33, 34, 65, 66].map((tokens) => settledThrough(method, 'key', tokens))).toEqual([0, 0, 0, 33, 33, 65, 65])
+    expect([0, 1, 32, 33, 34, 65, 66].map((tokens) => settledThrough(method, 'value', tokens))).toEqual([0, 0, 0, 0, 2, 33, 34])
   })
 
-  it('and the others make up the cache, in ascending order', () => {
-    const method = readMethod('int4:g16@layers0,-1')
-    const [compressed, kept] = kvLayout(method, shape).filter((part) => part.side === 'key').map((part) => layersOf(part, method.keep, 5))
-    expect(compressed).toEqual([1, 2, 3])
-    expect(kept).toEqual([0, 4])
+  it.each([
+    ['kivi2:g32:r32@sinks1', 33, 'kivi2:g32:r32/none@sinks1'],
+    ['kivi2:g32:r32@sinks1', 34, 'kivi2:g32:r32@sinks1'],
+    ['int4:g16@layers0=kivi2:g32:r32', 32, 'int4:g16@layers0=kivi2:g32:r32/none'],
+    ['kivi2:g32:r64@layers0=int4:g16@layers-1=kivi2:g32:r32+lz4', 40, 'none@layers0=int4:g16@layers-1=kivi2:g32:r32+lz4'],
+    ['int4:g16@recent8', 8, 'none@recent8'],
+  ])('of %s in a cache of %i tokens: %s', (text, tokens, due) => {
+    expect(writeMethod(soFar(readMethod(text), tokens))).toBe(due)
   })
 })
 

@@ -1,14 +1,16 @@
-import type { KeepSpec, Method } from '#core/contract/method.ts'
+import type { Method, SideSpec } from '#core/contract/method.ts'
 import { quantizerById } from '#core/quantizers/index.ts'
-import type { Side } from './cache.ts'
+import { SIDES, type Side } from './cache.ts'
+import { groupMethod, groupsOf } from './layers.ts'
 import type { KvPart } from './layout.ts'
 
-/** Layers that a keep rule keeps whole, counted from 0; those that the cache does not have are left out. */
-export function keptLayers(keep: KeepSpec, layers: number): Set<number> {
-  return new Set(keep.layers.map((layer) => (layer < 0 ? layers + layer : layer)).filter((layer) => 0 <= layer && layer < layers))
-}
+/** How kept values are stored: as they are. */
+export const AS_THEY_ARE: SideSpec = { quantizer: 'none', params: {}, transforms: [] }
 
-/** How many tokens of a side, from the first after the sinks, a method encodes in a cache of `tokens`; those behind them are kept. 0 where it keeps all. */
+/**
+ * How many tokens of a side, from the first after the sinks, a method encodes in a cache of `tokens`; those behind them are kept. 0 where it keeps all. It is that of the
+ * method's own sides: ask it of `groupMethod` or `layerMethods` where there are others.
+ */
 export function settledTokens(method: Method, side: Side, tokens: number): number {
   const { sinks, recent } = method.keep
   const { quantizer, params } = method[side]
@@ -16,12 +18,20 @@ export function settledTokens(method: Method, side: Side, tokens: number): numbe
   return quantizerById(quantizer).settled?.(run, side, params) ?? run
 }
 
-/** The layers of a part, ascending: the order in which its streams are stacked. */
-export function layersOf(part: KvPart, keep: KeepSpec, layers: number): number[] {
-  const kept = keptLayers(keep, layers)
-  const own: number[] = []
-  for (let layer = 0; layer < layers; layer++) if (kept.has(layer) === part.wholeLayers) own.push(layer)
-  return own
+/** The first tokens of a cache that are as they will stay when more come, those that are kept at the beginning among them; of the method's own sides, as `settledTokens`. */
+export function settledThrough(method: Method, side: Side, tokens: number): number {
+  const run = settledTokens(method, side, tokens)
+  return run === 0 ? 0 : method.keep.sinks + run
+}
+
+/** A method that does as much of what `method` says as a cache of `tokens` allows: a side that encodes none of them yet leaves them as they are. */
+export function soFar(method: Method, tokens: number): Method {
+  const [own = method, ...overrides] = groupsOf(method).map((group) => {
+    const plain = groupMethod(method, group)
+    const [key, value] = SIDES.map((side) => (settledTokens(plain, side, tokens) > 0 ? plain[side] : AS_THEY_ARE))
+    return { key: key ?? AS_THEY_ARE, value: value ?? AS_THEY_ARE }
+  })
+  return { ...method, ...own, overrides: method.overrides.map((override, i) => ({ ...override, ...overrides[i] })) }
 }
 
 /** Copies a part's tokens of one layer `[kvHeads, tokens, headDim]` to `out` `[kvHeads, part tokens, headDim]`. */

@@ -6,12 +6,13 @@ import { DTYPE_BITS } from '#core/safetensors/dtype.ts'
 import { transformById } from '#core/transforms/index.ts'
 import type { TransformContext } from '#core/transforms/transform.ts'
 import { type KvShape, SIDES, type Side } from './cache.ts'
-import { keptLayers, settledTokens } from './keep.ts'
+import { AS_THEY_ARE, settledTokens } from './keep.ts'
+import { groupMethod, groupSizes, groupsOf, type LayerGroup } from './layers.ts'
 import { checkFit } from './methods.ts'
 
 /** One tensor of a KV file before coding: a quantizer's stream of every layer of a part, stacked, so `shape` is [layers, …]. */
 export type KvStream = {
-  /** Of the tensor: `key.codes`, `value.sinks`. */
+  /** Of the tensor: `key.codes`, `value.sinks`; `key.1.codes` of the first override's layers. */
   readonly name: string
   /** Of the quantizer's stream, or a transform's: `codes`. */
   readonly stream: string
@@ -29,8 +30,8 @@ export type KvPart = {
   readonly quantizer: Quantizer
   readonly params: AnyParams
   readonly transforms: readonly PartTransform[]
-  /** Whether its layers are those that the method keeps whole, or all others. */
-  readonly wholeLayers: boolean
+  /** Its layers. */
+  readonly group: LayerGroup
   /** First token. */
   readonly from: number
   /** Shape of one layer of it. */
@@ -41,44 +42,46 @@ export type KvPart = {
 /** A transform that changes one layer in place, with the streams of that layer; the inverse says whether they are such as `forward` writes. */
 export type PartTransform = { readonly forward: (values: Float32Array, streams: Streams) => void; readonly inverse: (values: Float32Array, streams: Streams) => boolean }
 
-/** How kept values are stored: as they are. */
-const AS_THEY_ARE: SideSpec = { quantizer: 'none', params: {}, transforms: [] }
-
 /**
- * The parts of a KV file and their streams, keys first, as they follow from method and shape and nothing else. Allocates nothing of the
+ * The parts of a KV file and their streams, keys first, each side's own layers before those of its overrides and these before kept ones, as they follow from method and shape and nothing else. Allocates nothing of the
  * cache's size. Errors: INVALID_METHOD for a method that cannot work with this shape or keeps all of it, UNKNOWN_METHOD.
  */
 export function kvLayout(method: Method, shape: KvShape): readonly KvPart[] {
   checkFit(method, shape)
   const { sinks } = method.keep
-  const whole = keptLayers(method.keep, shape.layers).size
-  const layers = shape.layers - whole
+  const sizes = groupSizes(method, shape.layers)
   return SIDES.flatMap((side) => {
-    const tokens = settledTokens(method, side, shape.tokens)
-    const recent = shape.tokens - sinks - tokens
-    return [
-      partOf(shape, side, null, method[side], layers, sinks, tokens),
-      partOf(shape, side, 'sinks', AS_THEY_ARE, layers, 0, sinks),
-      partOf(shape, side, 'recent', AS_THEY_ARE, layers, sinks + tokens, recent),
-      partOf(shape, side, 'layers', AS_THEY_ARE, whole, 0, shape.tokens),
-    ].filter(({ streams }) => streams.every(({ rawBytes }) => rawBytes > 0))
+    const encoded = groupsOf(method).flatMap((group) => {
+      const own = groupMethod(method, group)
+      const tokens = settledTokens(own, side, shape.tokens)
+      const recent = shape.tokens - sinks - tokens
+      const layers = { group, count: sizes.get(group) ?? 0 }
+      return [
+        partOf(shape, side, null, own[side], layers, sinks, tokens),
+        partOf(shape, side, 'sinks', AS_THEY_ARE, layers, 0, sinks),
+        partOf(shape, side, 'recent', AS_THEY_ARE, layers, sinks + tokens, recent),
+      ]
+    })
+    const kept = partOf(shape, side, 'layers', AS_THEY_ARE, { group: 'kept', count: sizes.get('kept') ?? 0 }, 0, shape.tokens)
+    return [...encoded, kept].filter(({ streams }) => streams.every(({ rawBytes }) => rawBytes > 0))
   })
 }
 
 type KeptName = 'sinks' | 'recent' | 'layers'
 
-/** `kept` names the one stream of what is kept; null for what the method's own quantizer encodes. */
-function partOf(shape: KvShape, side: Side, kept: KeptName | null, spec: SideSpec, layers: number, from: number, tokens: number): KvPart {
+/** `kept` names the one stream of what is kept; null for what the layers' quantizer encodes. */
+function partOf(shape: KvShape, side: Side, kept: KeptName | null, spec: SideSpec, { group, count }: { group: LayerGroup; count: number }, from: number, tokens: number): KvPart {
   const quantizer = quantizerById(spec.quantizer)
   const block: BlockShape = { side, kvHeads: shape.kvHeads, tokens, headDim: shape.headDim, dtype: shape.dtype }
   const layouts = [quantizer.layout(block, spec.params), ...spec.transforms.map(({ id, params }) => transformById(id).layout?.(block, params) ?? {})]
+  const prefix = group === 0 || group === 'kept' ? side : `${side}.${group}`
   const streams = layouts.flatMap((layout) => Object.entries(layout)).map(([stream, { dtype, shape: one }]): KvStream => {
-    const stacked = [layers, ...one]
+    const stacked = [count, ...one]
     const rawBytes = stacked.reduce((product, size) => product * size, DTYPE_BITS[dtype] / 8)
-    return { name: `${side}.${kept ?? stream}`, stream, dtype, shape: stacked, rawBytes }
+    return { name: `${prefix}.${kept ?? stream}`, stream, dtype, shape: stacked, rawBytes }
   })
   const transforms = spec.transforms.map((transform) => bound(transform, block, { from, rope: shape.rope ?? null }))
-  return { side, quantizer, params: spec.params, transforms, wholeLayers: kept === 'layers', from, block, streams }
+  return { side, quantizer, params: spec.params, transforms, group, from, block, streams }
 }
 
 function bound({ id, params }: SideSpec['transforms'][number], block: BlockShape, context: TransformContext): PartTransform {

@@ -31,6 +31,7 @@ describe('the catalog', () => {
     'int4:g64+lz4',
     'q8_0/q4_0',
     'int4:g32:hadamard@sinks4@recent32',
+    'q8_0:hadamard128/q8_0:hadamard',
     'int4:g32:asym',
     'fp8-e4m3',
     'none/int4:g64',
@@ -70,6 +71,8 @@ describe('isLossy', () => {
     ['none:interleaved', false],
     ['none:outliers10', true],
     ['none/none:sparse50', true],
+    ['none@layers0=none/int8', true],
+    ['none@layers0=none:interleaved', false],
   ])('%s: %s', (text, lossy) => expect(isLossy(readMethod(text))).toBe(lossy))
 })
 
@@ -88,6 +91,8 @@ describe('checkMethod', () => {
     'kivi4:g16:r240@sinks4',
     'kivi2:g32:r256/none',
     'none/kivi2:g32:r224',
+    'int4@layers0-14=int8@layers-14--1=int2:g32/none',
+    'int4@layers0-28=int8',
   ])('%s fits', (text) => expect(misfit(text)).toBeNull())
 
   it('pre-rope fits where the rotation is known', () => {
@@ -103,11 +108,22 @@ describe('checkMethod', () => {
     ['q4_0', { headDim: 80 }, /blocks of 32/, 'fp8-e4m3'],
     ['q4_0/int8:g64', { headDim: 80 }, /blocks of 32/, 'fp8-e4m3/int8:g80'],
     ['int8:g16:hadamard', { headDim: 80 }, /hadamard: /, 'int8:g16'],
+    ['q8_0:hadamard128/q8_0:hadamard', {}, /hadamard: .*128.*head size 64/, 'q8_0/q8_0:hadamard'],
     ['int4:g32:pre-rope:hadamard', {}, /pre-rope: .*not known/, 'int4:g32:hadamard'],
     ['none/int4:pre-rope', { rope: { theta: 10_000, rotaryDims: 80, scaling: null } }, /rotates 80 channels/, 'none/int4:g64'],
     ['none:interleaved', { headDim: 81 }, /interleaved: /, 'none'],
     ['none:outliers', { kvHeads: 2048 }, /131072 values/, 'none'],
     ['int4@layers30', {}, /no layer 30 among 30/, 'int4:g64'],
+    ['int4@layers0,30=int8@layers-31=int2', {}, /no layer 30 among 30/, 'int4:g64@layers0=int8:g64'],
+    ['int4@layers29=int8@layers0,-1=int2', {}, /of 30 layers 29 is one that another rule names/, 'int4:g64@layers0,-1=int2:g64'],
+    ['int4@layers29@layers-1=int2', {}, /of 30 layers -1 is one/, 'int4:g64@layers29'],
+    ['int4@layers0-29=int8', {}, /name all 30 layers/, 'int8:g64'],
+    ['int4@layers1-29@layers0=int8+lz4', {}, /name all 30 layers/, 'int8:g64@layers1-29+lz4'],
+    ['int4@layers0=q8_0/q4_0@layers1=q8_0', { layers: 2 }, /name all 2 layers/, 'q8_0@layers0=q8_0/q4_0'],
+    ['int4@layers0=int8:g128', {}, /int8: a group of 128/, 'int4:g64@layers0=int8:g64'],
+    ['int4:g16@layers0=int8:g64/q4_0', { headDim: 16 }, /int8: a group of 64/, 'int4:g16@layers0=int8:g16/fp8-e4m3'],
+    ['int4@layers0=int4:pre-rope/int4', {}, /pre-rope: /, 'int4:g64'],
+    ['int4@layers0=kivi2:g32:r256', {}, /none of 256 value/, 'int4:g64@layers0=kivi2:g32:r256/kivi2:g32:r224'],
     ['int4@layers0,-31', {}, /no layer -31 among 30/, 'int4:g64@layers0'],
     ['int4@layers0,1', { layers: 2 }, /all 2 layers/, 'int4:g64@layers0'],
     ['int4@layers0,-1', { layers: 1 }, /all 1 layers/, 'int4:g64'],
@@ -133,7 +149,7 @@ describe('checkMethod', () => {
 
   it('whatever is asked of whatever cache: it fits, or what is suggested does', () => {
     const side = fc.constantFrom('none', 'kivi2', 'kivi4:g16:r48', 'int8:g16:axis-channel', 'int2:g16', 'int4', 'int8:g256:asym', 'q8_0', 'q5_1:hadamard', 'fp8-e4m3:sparse20', 'int4:g16:interleaved:outliers5', 'int3:g24:hadamard')
-    const keep = fc.constantFrom('', '@sinks4', '@recent32', '@sinks900@recent900', '@layers0', '@layers-1,0,1,2', '@layers77,-77,3')
+    const keep = fc.constantFrom('', '@layers0=int4:g64', '@layers-2,0,1,2=kivi2', '@layers0@layers-1=int8@layers1,2=q8_0', '@sinks4', '@recent32', '@sinks900@recent900', '@layers0', '@layers-1,0,1,2', '@layers77,-77,3')
     const upTo = (max: number): fc.Arbitrary<number> => fc.integer({ min: 1, max })
     const shape = fc.record({ layers: upTo(4), kvHeads: upTo(3), headDim: upTo(300), tokens: upTo(40), dtype: fc.constant('F32' as const) })
     fc.assert(
@@ -167,6 +183,7 @@ describe('nominalBits', () => {
     ['int4:g64:outliers10', 4.25 + 64 / 192],
     ['int4:g64:outliers5/int4:g64:interleaved', (4.25 + 32 / 192 + 4.25) / 2],
     ['kivi2:g32:r224/none', (32 + (3 * 224 + 32 * 32) / 256) / 2],
+    ['fp8-e4m3@layers0-14=q8_0/q4_0', (8 + 6.5) / 2],
   ])('%s: %d', (text, expected) => expect(bits(text)).toBe(expected))
 
   it('counts what is kept at the dtype of the cache', () => {
@@ -174,6 +191,7 @@ describe('nominalBits', () => {
     expect(bits('fp8-e4m3@sinks64', { dtype: 'BF16' })).toBe(0.75 * 8 + 0.25 * 16)
     expect(bits('fp8-e4m3@layers0,-1,29', { dtype: 'F16', layers: 30 })).toBeCloseTo((28 * 8 + 2 * 16) / 30, 12)
     expect(bits('fp8-e4m3@recent128@layers0', { dtype: 'F32', layers: 2 })).toBe(0.25 * 8 + 0.75 * 32)
+    expect(bits('fp8-e4m3@recent128@layers0@layers1=kivi2:g32:r64/none', { dtype: 'F16', layers: 4 })).toBeCloseTo((16 + 2 * 12 + (16 + (3 + 16) / 2) / 2) / 4, 12)
   })
 
 })

@@ -1,7 +1,7 @@
 import { codecById, codecInfos, codecsOf } from '#core/codecs/index.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { parseMethod, printMethod } from '#core/contract/method.ts'
-import type { AnyParams, CodecSpec, KeepSpec, Method, MethodCatalog, SideSpec } from '#core/contract/method.ts'
+import type { AnyParams, CodecSpec, KeepSpec, Method, MethodCatalog, Sides, SideSpec } from '#core/contract/method.ts'
 import { defaultsOf } from '#core/contract/method-reader.ts'
 import { quantizerById, quantizers } from '#core/quantizers/index.ts'
 import { describe as describeQuantizer } from '#core/quantizers/quantizer.ts'
@@ -9,7 +9,8 @@ import { transformById, transforms } from '#core/transforms/index.ts'
 import { describe as describeTransform } from '#core/transforms/transform.ts'
 import type { BlockShape } from '#core/quantizers/quantizer.ts'
 import { SIDES, type KvDtype, type KvShape, type Side } from './cache.ts'
-import { keptLayers, settledTokens } from './keep.ts'
+import { settledTokens } from './keep.ts'
+import { groupMethod, groupSizes, groupsOf, layersMisfit } from './layers.ts'
 
 const catalog: MethodCatalog = {
   quantizers: quantizers.map(describeQuantizer),
@@ -34,7 +35,7 @@ export function writeMethod(method: Method): string {
 
 /** Whether decoding may give other values than were encoded; a rotation rounds, and so is lossy. */
 export function isLossy(method: Method): boolean {
-  return SIDES.some((side) => quantizerById(method[side].quantizer).lossy || method[side].transforms.some(({ id }) => transformById(id).lossy))
+  return allSides(method).some(({ quantizer, transforms }) => quantizerById(quantizer).lossy || transforms.some(({ id }) => transformById(id).lossy))
 }
 
 /** As checkFit, and INVALID_METHOD where this Node.js does not have the method's codec: what is about to encode asks before it begins. */
@@ -52,7 +53,17 @@ const OTHER_CODEC: CodecSpec = { id: 'deflate', params: defaultsOf(codecById('de
 
 /** Whether a method can be decoded only by who knows how the keys were rotated. */
 export function usesRope(method: Method): boolean {
-  return SIDES.some((side) => method[side].transforms.some(({ id }) => transformById(id).usesRope === true))
+  return allSides(method).some(({ transforms }) => transforms.some(({ id }) => transformById(id).usesRope === true))
+}
+
+/** Whether a method learns what it encodes by from another text. */
+export function learnsFromText(method: Method): boolean {
+  return allSides(method).some(({ quantizer, params }) => quantizerById(quantizer).learner?.asked(params) === true)
+}
+
+/** Every side of a method, those of its overrides included. */
+function allSides(method: Method): SideSpec[] {
+  return [method, ...method.overrides].flatMap((sides: Sides) => SIDES.map((side) => sides[side]))
 }
 
 /**
@@ -74,11 +85,19 @@ export function checkFit(method: Method, shape: KvShape): void {
  */
 export function nominalBits(method: Method, shape: KvShape): number {
   const { layers, tokens, dtype } = shape
-  const others = (layers - keptLayers(method.keep, layers).size) / layers
+  const sizes = groupSizes(method, layers)
   const sides = SIDES.map((side) => {
-    const settled = settledTokens(method, side, tokens)
-    const share = others * (settled / tokens)
-    return share === 0 ? DTYPE_BITS[dtype] : share * sideBits(method[side], { ...shape, side, tokens: settled }) + (1 - share) * DTYPE_BITS[dtype]
+    let bits = 0
+    let kept = 1
+    for (const group of groupsOf(method)) {
+      const own = groupMethod(method, group)
+      const settled = settledTokens(own, side, tokens)
+      const share = ((sizes.get(group) ?? 0) / layers) * (settled / tokens)
+      if (share === 0) continue
+      bits += share * sideBits(own[side], { ...shape, side, tokens: settled })
+      kept -= share
+    }
+    return bits + kept * DTYPE_BITS[dtype]
   })
   return sides.reduce((sum, bits) => sum + bits, 0) / SIDES.length
 }
@@ -95,11 +114,19 @@ type Misfit = { readonly reason: string; readonly instead: Method }
 function misfit(method: Method, shape: KvShape): Misfit | null {
   const keep = keepMisfit(method.keep, shape)
   const tokens = shape.tokens - method.keep.sinks - method.keep.recent
-  for (const side of SIDES) {
-    const wrong = sideMisfit(method[side], side, shape, keep ? undefined : { side, tokens })
-    if (wrong) return { reason: wrong.reason, instead: { ...method, [side]: wrong.instead } }
+  for (const group of groupsOf(method)) {
+    const own = groupMethod(method, group)
+    for (const side of SIDES) {
+      const wrong = sideMisfit(own[side], side, shape, keep ? undefined : { side, tokens })
+      if (wrong) return { reason: wrong.reason, instead: withSide(method, group, side, wrong.instead) }
+    }
   }
-  return keep && { reason: keep.reason, instead: { ...method, keep: keep.instead } }
+  return layersMisfit(method, shape.layers) ?? (keep && { reason: keep.reason, instead: { ...method, keep: keep.instead } })
+}
+
+function withSide(method: Method, group: number, side: Side, spec: SideSpec): Method {
+  if (group === 0) return { ...method, [side]: spec }
+  return { ...method, overrides: method.overrides.map((override, i) => (i + 1 === group ? { ...override, [side]: spec } : override)) }
 }
 
 /** `run`: the tokens that the keep rules leave, where they leave any. */
@@ -120,15 +147,7 @@ function sideMisfit(spec: SideSpec, side: Side, shape: KvShape, run: Pick<BlockS
   return { reason, instead: { ...spec, quantizer: other.id, params: defaultsOf(other) } }
 }
 
-function keepMisfit(keep: KeepSpec, { layers, tokens }: KvShape): { reason: string; instead: KeepSpec } | null {
-  const beyond = keep.layers.find((layer) => layer >= layers || layer < -layers)
-  if (beyond !== undefined) {
-    const within = keep.layers.filter((layer) => -layers <= layer && layer < layers)
-    return { reason: `there is no layer ${beyond} among ${layers}`, instead: { ...keep, layers: within } }
-  }
-  if (keep.layers.length > 0 && keptLayers(keep, layers).size === layers) {
-    return { reason: `it keeps all ${layers} layers and leaves nothing to encode`, instead: { ...keep, layers: keep.layers.slice(0, -1) } }
-  }
+function keepMisfit(keep: KeepSpec, { tokens }: KvShape): { reason: string; instead: KeepSpec } | null {
   if (keep.sinks + keep.recent === 0 || keep.sinks + keep.recent < tokens) return null
   const sinks = Math.max(0, Math.min(keep.sinks, tokens - 1))
   return { reason: `it keeps all ${tokens} tokens and leaves nothing to encode`, instead: { ...keep, sinks, recent: Math.max(0, tokens - 1 - sinks) } }

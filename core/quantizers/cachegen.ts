@@ -5,18 +5,20 @@ import { type BlockShape, defineQuantizer } from './quantizer.ts'
 import { bytesOf, halvesOf } from './streams.ts'
 
 /**
- * CacheGen as its code is released, up to the arithmetic coder: with `b` bins and top = b / 2 - 1 a value is q = rne(x top / m + top) of 0..2 top, m = absmax of its
- * token over all heads; x' = (q - top) / top m. A code is a byte here, so that a codec can do what its coder does: say `+rans-channel`, and read sizes with it
- * alone. That has a table for each of headDim channels, of all heads and layers, where its coder has one for each of them apart, which take as much as they save
- * on a short text. Without a codec a value takes 8 bits for any number of bins.
- * Its m has the model's dtype, ours F16, and the stored one is used to quantise. Its bins go by layer (32 for first layers, 16 for others; say two methods and compare).
- * The paper codes differences to the first of ten tokens; no released code does, and neither does this. The values of a token depend on other heads.
+ * CacheGen as its code is released, up to the arithmetic coder. `+rans-channel` has a table for each of headDim channels, of all heads and layers, where its coder has
+ * one for each of them apart, which take as much as they save on a short text. Its m has the model's dtype, ours F16, and the stored one is used to quantise.
  * Streams: `codes` U8 [kvHeads, tokens, headDim]; `scales` F16 [1, tokens, 1].
  */
 export const cachegen = defineQuantizer({
   id: 'cachegen',
   label: 'CacheGen: bins by absmax of a token over all heads, one byte a code for an entropy coder',
   source: 'Liu et al., "CacheGen", arXiv 2310.07240; the encoder of its LMCache, lmcache/storage_backend/serde/cachegen_encoder.py',
+  formula: ["top = b / 2 - 1, m = f16(absmax of a token over all heads), q = rne(x top / m + top) of 0..2 top, x' = (q - top) m / top"],
+  caveats: [
+    'A code is a byte, for an entropy coder to shrink: without a codec a value takes 8 bits for any number of bins, so read sizes with +rans-channel alone.',
+    'Differences to the first of ten tokens, of which the paper tells, are in no released code and not here.',
+    'Its code takes 32 bins in first layers and 16 in the others: here a rule for layers says so, cachegen:b16@layers0,1=cachegen:b32.',
+  ],
   lossy: true,
   params: { bins: { kind: 'int', label: 'Bins, of which the last is never used', option: 'b', default: 32, min: 4, max: 256, multipleOf: 2 } },
   axis: () => 'layer',

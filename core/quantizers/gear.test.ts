@@ -1,21 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { f16ToF32 } from '#core/bytes/float.ts'
+import { normal, uniforms } from '../../test/random-numbers.ts'
 import { gearQuantizer } from './gear.ts'
 import { integerQuantizer } from './integer.ts'
 import type { BlockShape, Quantizer, StreamArray } from './quantizer.ts'
 
-/** Keys as they are: channels with a place and a width of their own, some values far off; from a 32-bit generator (xorshift, Marsaglia 2003). */
+/** Keys as they are: channels with a place and a width of their own, some values far off. */
 function numbers({ kvHeads, tokens, headDim }: BlockShape): Float32Array {
-  let state = 2463534242
-  const uniform = (): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return ((state >>> 0) + 0.5) / 2 ** 32
-  }
-  const normal = (): number => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform())
-  const widths = Array.from({ length: headDim }, () => Math.exp(normal() / 2))
-  return Float32Array.from({ length: kvHeads * tokens * headDim }, (_, i) => widths[i % headDim]! * normal() * (uniform() < 0.01 ? 8 : 1))
+  const uniform = uniforms(2463534242)
+  const widths = Array.from({ length: headDim }, () => Math.exp(normal(uniform) / 2))
+  return Float32Array.from({ length: kvHeads * tokens * headDim }, (_, i) => widths[i % headDim]! * normal(uniform) * (uniform() < 0.01 ? 8 : 1))
 }
 
 function roundTrip(quantizer: Quantizer, values: Float32Array, shape: BlockShape, params: Record<string, number | boolean>): { out: Record<string, StreamArray>; back: Float32Array; error: number } {

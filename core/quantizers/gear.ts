@@ -1,6 +1,7 @@
 import { f16ToF32 } from '#core/bytes/float.ts'
 import type { ParamValues } from '#core/contract/method.ts'
 import { finiteF16, isFiniteF16, refuseNonFinite } from '#core/kernels/finite.ts'
+import { kernels } from '#core/kernels/index.ts'
 import { lowRank } from '#core/kernels/low-rank.ts'
 import { takeOutliers, type Vectors, vectorsOf } from '#core/kernels/vector-outliers.ts'
 import { refuseGroup } from './groups.ts'
@@ -19,14 +20,9 @@ const gearParams = {
 type GearParams = typeof gearParams
 
 /**
- * GEAR on KIVI's groups: of each vector (a channel of keys over all tokens, a token of values over all heads) the floor(s / 200 of it) least and as many largest values
- * are kept apart in F16 and replaced by the vector's mean; the rest becomes integers, keys by channel and values by token, F16 scale and zero point (`asym` of
- * integer.ts); what is then missing of a head, [tokens, headDim], is added as the product of two thin F16 matrices of `k` columns, found by three turns of power
- * iteration. The correction is added to the values that were kept apart as well, as the released code does. All tokens of a layer depend on one another.
- * Its code starts the iteration from random numbers, ours from fixed signs; it counts sparse values of a channel by the width of a token, ours by the paper;
+ * GEAR on KIVI's groups. A vector is a channel of keys over all tokens, a token of values over all heads. The correction comes from three turns of power iteration and is
+ * added to the values that were kept apart as well, as the released code does. Its code starts the iteration from random numbers, ours from fixed signs; it counts sparse values of a channel by the width of a token, ours by the paper;
  * and it has bits² - 1 steps, which are 2^bits - 1 for 2 and 4 bits alone. Not here: its buffer of last tokens (say `@recent`) and other backbones than KIVI's.
- * Caveat: the two factors take 16 k (tokens + headDim) / (tokens headDim) bits a value, one bit and more where a head has 64 channels, and help only where what is
- * missing has a direction.
  * Streams: those of int<b>:asym; `left` F16 [kvHeads, tokens, k] and `right` F16 [kvHeads, 1, headDim k], k at most tokens and headDim; where there are sparse
  * values, `sparse` F16 and `places` U16, of keys [kvHeads, 1, headDim 2n], of values [1, tokens, 2n].
  */
@@ -37,6 +33,16 @@ export function gearQuantizer(bits: 2 | 4): Quantizer<GearParams> {
     id: `gear${bits}`,
     label: `GEAR: ${bits}-bit integers by group, a low-rank correction of each head and sparse values`,
     source: 'Kang et al., "GEAR", arXiv 2403.05527; its GEARLM/Simulated/compress_function.py, gearslkivi',
+    formula: [
+      'floor(s / 200 of a vector) least and as many largest values apart in F16, their places filled by the mean of the vector',
+      `the rest: integers of ${bits} bits with scale and zero point, keys by channel and values by token, as int${bits}:asym`,
+      'x\' = that + L R of each head: [tokens, k] [k, headDim] in F16 nearest to what is missing',
+    ],
+    caveats: [
+      'The two factors take 16 k (tokens + headDim) / (tokens headDim) bits a value, one bit and more at a head size of 64, and help only where what is missing has a direction.',
+      'All tokens of a layer depend on one another.',
+      'The released code has bits² - 1 steps, which are 2^bits - 1 for 2 and 4 bits alone; other bits are not offered.',
+    ],
     lossy: true,
     params: gearParams,
     axis: () => 'layer',
@@ -79,10 +85,10 @@ export function gearQuantizer(bits: 2 | 4): Quantizer<GearParams> {
       const missing = new Float64Array(tokens * headDim)
       const [thin, wide] = [new Float64Array(tokens * rank), new Float64Array(headDim * rank)]
       for (let head = 0; head < kvHeads; head++) {
-        for (let i = 0; i < missing.length; i++) missing[i] = values[head * missing.length + i]! - back[head * missing.length + i]!
+        for (let i = 0, at = head * missing.length; i < missing.length; i++, at++) missing[i] = values[at]! - back[at]!
         lowRank(missing, tokens, headDim, rank, thin, wide)
-        for (const [i, x] of thin.entries()) left[head * thin.length + i] = finiteF16(x, 'correction')
-        for (const [i, x] of wide.entries()) right[head * wide.length + i] = finiteF16(x, 'correction')
+        for (let i = 0; i < thin.length; i++) left[head * thin.length + i] = finiteF16(thin[i]!, 'correction')
+        for (let i = 0; i < wide.length; i++) right[head * wide.length + i] = finiteF16(wide[i]!, 'correction')
       }
     },
     decode(streams, shape, params, out) {
@@ -93,17 +99,13 @@ export function gearQuantizer(bits: 2 | 4): Quantizer<GearParams> {
       const { length } = vectors(shape)
       if (places.some((index) => index >= length)) return false
       eachSparse(shape, params, places, (at, k) => (out[at] = f16ToF32(sparse[k]!)))
-      const thin = Float32Array.from(left, f16ToF32)
-      const wide = Float32Array.from(right, f16ToF32)
-      for (let row = 0; row < kvHeads * tokens; row++) {
-        const head = Math.floor(row / tokens)
-        for (let c = 0; c < headDim; c++) {
-          let x = out[row * headDim + c]!
-          for (let k = 0; k < rank; k++) x += thin[row * rank + k]! * wide[(head * headDim + c) * rank + k]!
-          out[row * headDim + c] = x
-        }
+      const [thin, wide] = [new Float32Array(left.length), new Float32Array(right.length)]
+      const whole = [kernels.decodeFloats('F16', left, thin), kernels.decodeFloats('F16', right, wide)]
+      for (let head = 0; head < kvHeads; head++) {
+        const of = (array: Float32Array, size: number): Float32Array => array.subarray(head * size, (head + 1) * size)
+        kernels.addProduct(of(out, tokens * headDim), of(thin, tokens * rank), of(wide, headDim * rank), rank)
       }
-      return finite && [sparse, left, right].every((halves) => halves.every(isFiniteF16))
+      return finite && !whole.includes(false) && sparse.every(isFiniteF16)
     },
     errorBound(values, params, bound, shape) {
       const filled = values.slice()
@@ -133,7 +135,7 @@ function vectors({ side, kvHeads, tokens, headDim }: BlockShape): Vectors {
 }
 
 /** Rows of one token of one head as vectors. */
-function rowsOf({ kvHeads, tokens, headDim }: BlockShape): Vectors {
+function rowsOf({ kvHeads, tokens, headDim }: BlockShape): Pick<Vectors, 'count' | 'length' | 'place'> {
   return { count: kvHeads * tokens, length: headDim, place: (row, channel) => row * headDim + channel }
 }
 

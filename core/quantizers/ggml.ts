@@ -18,6 +18,12 @@ export function ggmlQuantizer(format: BlockFormat): Quantizer<Record<never, neve
     id,
     label: `ggml ${id}: ${bits} bits, one F16 scale${affine ? ' and minimum' : ''} per ${BLOCK}`,
     source: 'ggml/src/ggml-quants.c and ggml-common.h of llama.cpp: the reference routines of its KV cache types',
+    formula: formulaOf(format),
+    caveats: [
+      'Codes are made with the scale in F32 and read with the one in F16.',
+      'To compare with llama.cpp itself say interleaved, for its order of key channels, and hadamard, which it does by default to all of these types.',
+      'Its CPU kernel also rounds the query to 8 bits, which is not done here: q8_0 loses less here than there.',
+    ],
     lossy: true,
     params: {},
     bits: () => (8 * stride) / BLOCK,
@@ -29,6 +35,13 @@ export function ggmlQuantizer(format: BlockFormat): Quantizer<Record<never, neve
       for (let at = 0; at < row.length; at += BLOCK) bound.fill(blockBound(row, at, format), at, at + BLOCK)
     },
   })
+}
+
+function formulaOf({ bits, affine }: BlockFormat): string[] {
+  if (bits === 8) return ["d = absmax / 127, q = round(x / d), halves away from zero, x' = q f16(d)"]
+  const [half, top] = [2 ** (bits - 1), 2 ** bits - 1]
+  if (affine) return [`m = min, d = (max - min) / ${top}, q = floor((x - m) / d + 1/2), x' = q f16(d) + f16(m)`]
+  return [`d = (the value of largest magnitude) / -${half}, q = min(${top}, floor(x / d + ${half} + 1/2)), x' = (q - ${half}) f16(d)`]
 }
 
 /** Largest |x - x'| in the block of values[at..at+32). */

@@ -1,7 +1,6 @@
 import { LabError } from '#core/contract/errors.ts'
 import { cachegen } from './cachegen.ts'
-import { fp8E4m3 } from './fp8-e4m3.ts'
-import { fp8E5m2 } from './fp8-e5m2.ts'
+import { fp8Quantizer } from './fp8.ts'
 import { gearQuantizer } from './gear.ts'
 import { ggmlQuantizer } from './ggml.ts'
 import { integerQuantizer } from './integer.ts'
@@ -15,6 +14,7 @@ import { nvfp4 } from './nvfp4.ts'
 import { polar } from './polar.ts'
 import { qjl } from './qjl.ts'
 import type { Quantizer } from './quantizer.ts'
+import { skvqQuantizer } from './skvq.ts'
 import { turboQuantizer } from './turbo.ts'
 
 /** Every quantizer there is; a new one is a file and a line here. */
@@ -33,8 +33,8 @@ export const quantizers: readonly Quantizer[] = [
   ggmlQuantizer({ bits: 5, affine: false }),
   ggmlQuantizer({ bits: 5, affine: true }),
   iq4nl,
-  fp8E4m3,
-  fp8E5m2,
+  fp8Quantizer('e4m3'),
+  fp8Quantizer('e5m2'),
   nf4,
   mxfp4,
   nvfp4,
@@ -51,6 +51,9 @@ export const quantizers: readonly Quantizer[] = [
   cachegen,
   gearQuantizer(2),
   gearQuantizer(4),
+  skvqQuantizer(2),
+  skvqQuantizer(3),
+  skvqQuantizer(4),
 ]
 
 /** The quantizer of that id; LabError UNKNOWN_METHOD where there is none. */

@@ -19,11 +19,7 @@ export type IntegerBits = 2 | 3 | 4 | 5 | 6 | 7 | 8
 
 /**
  * Integers of 2 to 8 bits with one F16 scale per group of values along headDim of one token or, `axis-channel`, along the tokens of one channel
- * of one head, where the last group may be shorter.
- * Symmetric: s = f16(absmax / top), q = rne(x / s) clamped to ±top, top = 2^(bits-1) - 1, x' = q s; a code is stored as q + top.
- * `asym`: z = f16(min), s = f16((max - min) / top), q = rne((x - z) / s) clamped to 0..top, top = 2^bits - 1, x' = q s + z. The zero point is no
- * integer: channels of one sign, as keys have them, would put one out of range.
- * `clip<p>`: absmax, min and max are first multiplied by F32(p / 100), and what lies beyond saturates.
+ * of one head, where the last group may be shorter. A code of the symmetric form is stored as q + top.
  * s = 0 gives x' = 0, or z. Every operation is rounded to F32, as torch does it, and the stored scale is the one used to quantise.
  * Streams: `codes` U8, `bits` bits a value, by token; `scales` and, for `asym`, `zeros` F16 [kvHeads, tokens, groups] or [kvHeads, groups, headDim].
  */
@@ -32,6 +28,17 @@ export function integerQuantizer(bits: IntegerBits): Quantizer<IntegerParams> {
     id: `int${bits}`,
     label: `${bits}-bit integers by group`,
     source: 'Rounding to nearest by absmax or min-max and group: Sheng et al., "FlexGen", arXiv 2303.06865; by channel: Liu et al., "KIVI", arXiv 2402.02750; clip: Duanmu et al., "SKVQ", arXiv 2405.06219',
+    formula: [
+      `s = f16(absmax / ${2 ** (bits - 1) - 1}), q = rne(x / s) within ±${2 ** (bits - 1) - 1}, x' = q s`,
+      `asym: z = f16(min), s = f16((max - min) / ${2 ** bits - 1}), q = rne((x - z) / s) within 0..${2 ** bits - 1}, x' = q s + z`,
+      'clip<p>: absmax, min and max are first multiplied by p / 100; what lies beyond saturates',
+    ],
+    caveats: [
+      ...(bits === 2 ? ['Without asym two bits have three levels: -s, 0 and s.'] : []),
+      'Some channels of keys are many times larger than others and take the scale of a token: below 5 bits rotate keys (hadamard) or scale them by channel (axis-channel).',
+      'By channel a group is settled by its last token, so that what is made of a token depends on later ones.',
+      'The zero point is no integer: channels of one sign, as keys have them, would put one out of range.',
+    ],
     lossy: true,
     params: integerParams,
     axis: ({ axisChannel }) => (axisChannel ? 'channel' : 'token'),

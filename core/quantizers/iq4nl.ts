@@ -6,13 +6,18 @@ import { distanceToNearest, levelQuantizer } from './levels.ts'
 
 const BLOCK = LEVEL_BLOCKS.iq4_nl.values
 
-/**
- * ggml's `iq4_nl` as its KV cache encodes it: codes of uneven levels by the largest value, then a scale of least squares, weighted by x², for those
- * codes, which stay as they are. A model's weights are quantised otherwise, by a search.
- */
+/** ggml's `iq4_nl` as its KV cache encodes it, byte for byte. */
 export const iq4nl = levelQuantizer('iq4_nl', {
   label: 'ggml iq4_nl: 4 bits of uneven levels, one F16 scale per 32',
   source: 'ggml/src/ggml-quants.c of llama.cpp: quantize_row_iq4_nl_ref, the reference routine of its KV cache type',
+  formula: [
+    'd = (the value of largest magnitude) / -127, q = the nearest to x / d of sixteen uneven levels from -127 to 113',
+    "d' = f16(Σ x² q x / Σ x² q²), x' = q d'",
+  ],
+  caveats: [
+    'Codes are not chosen anew for the fitted scale.',
+    'Weights of a model in this type are quantised otherwise, by a search for the scale.',
+  ],
   params: {},
   format: () => 'iq4_nl',
   errorBound(row, _params, bound) {

@@ -14,9 +14,7 @@ const kiviParams = {
 type KiviParams = typeof kiviParams
 
 /**
- * KIVI: keys by channel in groups of g consecutive tokens, values by token in groups of g channels, both with F16 scale and zero point from minimum and
- * maximum (`asym` of integer.ts). What is not settled stays as it is: of T tokens the last T mod r of keys, which are flushed by r, and the last r of values.
- * Its code computes in the dtype of the model's tensors, F16 as a rule; ours in F32 on the same F16 scale and zero point, which tells apart only values
+ * KIVI on the integers of integer.ts. Its code computes in the dtype of the model's tensors, F16 as a rule; ours in F32 on the same F16 scale and zero point, which tells apart only values
  * next to the middle of two codes. Its 32-bit words along the groups hold the same codes; ours lie by token, as those of integer.ts.
  */
 export function kiviQuantizer(bits: 2 | 4): Quantizer<KiviParams> {
@@ -26,6 +24,16 @@ export function kiviQuantizer(bits: 2 | 4): Quantizer<KiviParams> {
     id: `kivi${bits}`,
     label: `KIVI: ${bits}-bit keys by channel and values by token, the last tokens as they are`,
     source: 'Liu et al., "KIVI", arXiv 2402.02750; its quant/new_pack.py and models/llama_kivi.py',
+    formula: [
+      `keys: by channel, groups of g consecutive tokens; values: by token, groups of g channels`,
+      `z = f16(min), s = f16((max - min) / ${2 ** bits - 1}), q = rne((x - z) / s) within 0..${2 ** bits - 1}, x' = q s + z`,
+      'as they are: of T tokens the last T mod r of keys, which are flushed by r, and the last r of values',
+    ],
+    caveats: [
+      'Its authors advise 2 bits for models with a KV head per query head and 4 bits where heads share one (GQA, MQA).',
+      'Its prompt attends to keys and values that are not quantised; handoff and streaming measure what later tokens see.',
+      'In few tokens the residual is most of the cache: look at bits per value before comparing.',
+    ],
     lossy: true,
     params: kiviParams,
     axis: (_, side) => (side === 'key' ? 'channel' : 'token'),

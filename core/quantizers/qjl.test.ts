@@ -1,21 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { f16ToF32, f32ToF16 } from '#core/bytes/float.ts'
 import { sketchSigns } from '#core/kernels/sign-sketch.ts'
+import { normals } from '../../test/random-numbers.ts'
 import { qjl } from './qjl.ts'
 import type { BlockShape, Quantizer } from './quantizer.ts'
 import { turboQuantizer } from './turbo.ts'
-
-/** Standard normal numbers by Box and Muller's method from a 32-bit generator (xorshift, Marsaglia 2003). */
-function normals(count: number, seed: number): Float32Array {
-  let state = seed
-  const uniform = (): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return ((state >>> 0) + 0.5) / 2 ** 32
-  }
-  return Float32Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()))
-}
 
 function roundTrip(quantizer: Quantizer, values: Float32Array, headDim: number, params: Record<string, number | boolean>): { codes: Uint8Array; norms: Uint16Array; back: Float32Array } {
   const rows = values.length / headDim

@@ -1,4 +1,4 @@
-import type { ParamDefs, ParamValues, QuantizerInfo } from '#core/contract/method.ts'
+import type { Explained, ParamDefs, ParamValues, QuantizerInfo } from '#core/contract/method.ts'
 
 export type Side = 'key' | 'value'
 
@@ -15,11 +15,22 @@ export type StreamLayout = { readonly dtype: StreamDtype; readonly shape: readon
 /** Streams of one layer by name, each a typed view by its dtype. */
 export type Streams = Readonly<Record<string, StreamArray>>
 
+/** What a quantizer learned of one layer and side before it encodes, by its own names. */
+export type Tables = Streams
+
+/** How a quantizer learns from caches of another text; each call sees one layer of one side. */
+export type Learner<D extends ParamDefs = ParamDefs> = {
+  /** Whether `encode` with these parameters needs tables. */
+  asked(params: ParamValues<D>): boolean
+  /** The tables, from all tokens of the calibration caches as one layer `[kvHeads, tokens, headDim]`. Throws as `encode`. */
+  learn(values: Float32Array, shape: BlockShape, params: ParamValues<D>): Tables
+}
+
 /**
  * A lossy map from numbers to codes, one file each. Pure and deterministic.
  * Rows of headDim values of one token of one head are contiguous; a row never depends on other layers, and on other tokens and heads only as `axis` says.
  */
-export type Quantizer<D extends ParamDefs = ParamDefs> = {
+export type Quantizer<D extends ParamDefs = ParamDefs> = Readonly<Explained> & {
   readonly id: string
   readonly label: string
   /** Paper or reference file from which the arithmetic is taken. */
@@ -42,15 +53,18 @@ export type Quantizer<D extends ParamDefs = ParamDefs> = {
   /**
    * Encode `values` (length kvHeads*tokens*headDim) into `out`, which `layout` sized. Throws LabError NOT_FINITE for the first NaN or infinity, with
    * its index `at`; OUT_OF_RANGE where a scale or a value overflows its format. After an error `out` may hold anything.
+   * `tables` are what `learner` made for the layer where it is asked; all that decoding needs of them goes into `out`.
    */
-  encode(values: Float32Array, shape: BlockShape, params: ParamValues<D>, out: Streams): void
+  encode(values: Float32Array, shape: BlockShape, params: ParamValues<D>, out: Streams, tables?: Tables): void
+  /** Missing where it learns nothing from another text. */
+  readonly learner?: Learner<D>
   /** Decode into `out` (length kvHeads*tokens*headDim). Returns whether all of it is finite, as it is unless the streams are damaged. */
   decode(streams: Streams, shape: BlockShape, params: ParamValues<D>, out: Float32Array): boolean
   /**
    * Largest allowed |x - x'| for each value of one row of headDim values or, by `axis`, of one channel of a head over all tokens or of the whole layer of that shape;
    * written to `bound`. Holds in exact arithmetic plus F32 rounding.
    */
-  errorBound(values: Float32Array, params: ParamValues<D>, bound: Float32Array, shape: BlockShape): void
+  errorBound(values: Float32Array, params: ParamValues<D>, bound: Float32Array, shape: BlockShape, tables?: Tables): void
 }
 
 /** Gives a quantizer its parameter types; the registry in index.ts lists the results. */
@@ -60,6 +74,6 @@ export function defineQuantizer<const D extends ParamDefs>(quantizer: Quantizer<
 
 /** What the contract tells about a quantizer. */
 export function describe(quantizer: Quantizer): QuantizerInfo {
-  const { id, label, source, lossy, params } = quantizer
-  return { id, label, source, lossy, params }
+  const { id, label, source, formula, caveats, lossy, params } = quantizer
+  return { id, label, source, formula, caveats, lossy, params }
 }

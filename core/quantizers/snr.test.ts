@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { defaultsOf } from '#core/contract/method-reader.ts'
+import { normals } from '../../test/random-numbers.ts'
 import { quantizerById } from './index.ts'
 
 /**
  * SNR in dB on independent N(0, 1) values, computed for this project from the reference arithmetic (design document "methods", 1.1).
  * Four million values give these to about 0.01 dB. TurboQuant's are those of Lloyd-Max levels where the head size is large; for 128, where
- * rows lie on a sphere, for 4over6, nuq and CacheGen they come from the same arithmetic in numpy. PolarQuant's is 2 - 2 Π E cos(ψ - ψ'), the mean over each level's
- * angles, as an integral; QJL's is its (π/2 - 1) / signs of the signal, where the head size is large. A head size of its own stands last.
+ * rows lie on a sphere, for 4over6, nuq, CacheGen, GEAR and integers of 5 to 7 bits they come from the same arithmetic in numpy, for SKVQ in torch, all channels in
+ * one cluster. PolarQuant's is 2 - 2 Π E cos(ψ - ψ'), the mean over each level's angles, as an integral; QJL's is its (π/2 - 1) / signs of the signal, where the head size is large. A head size of its own stands last.
  */
 const ORACLE: readonly [id: string, params: Readonly<Record<string, number | boolean>>, db: number, headDim?: number][] = [
   ['q8_0', {}, 45.43],
@@ -15,6 +16,12 @@ const ORACLE: readonly [id: string, params: Readonly<Record<string, number | boo
   ['q4_1', {}, 22.13],
   ['q4_0', {}, 21.32],
   ['int8', { groupSize: 64, asym: false }, 44.53],
+  ['int5', { groupSize: 64, asym: false }, 25.99],
+  ['int5', { groupSize: 64, asym: true }, 27.27],
+  ['int6', { groupSize: 64, asym: false }, 32.3],
+  ['int6', { groupSize: 64, asym: true }, 33.42],
+  ['int7', { groupSize: 64, asym: false }, 38.44],
+  ['int7', { groupSize: 64, asym: true }, 39.5],
   ['int4', { groupSize: 32, asym: false }, 20.26],
   ['int4', { groupSize: 64, asym: false }, 19.36],
   ['int4', { groupSize: 32, asym: true }, 22.13],
@@ -36,6 +43,7 @@ const ORACLE: readonly [id: string, params: Readonly<Record<string, number | boo
   ['mxfp4', {}, 18.79],
   ['nvfp4', {}, 20.44],
   ['nvfp4', { fourOverSix: true }, 21.21],
+  ['nvfp4', { twoLevel: true }, 20.44],
   ['turbo2', { normCorrection: false }, 9.3, 1024],
   ['turbo3', { normCorrection: false }, 14.62, 1024],
   ['turbo4', { normCorrection: false }, 20.22, 1024],
@@ -48,35 +56,21 @@ const ORACLE: readonly [id: string, params: Readonly<Record<string, number | boo
   ['polar', {}, 14.94],
   ['qjl', { signs: 1 }, 2.44, 1024],
   ['qjl', { signs: 2 }, 5.45, 1024],
+  ['gear2', {}, 8.57],
+  ['gear4', {}, 22.59],
   ['nuq2', {}, 8.97],
   ['nuq3', {}, 14.42],
   ['nuq4', {}, 19.96],
   ['cachegen', { bins: 32 }, 25.23],
   ['cachegen', { bins: 16 }, 18.61],
+  ['skvq2', { groupSize: 128 }, 6.22],
+  ['skvq3', { groupSize: 128 }, 12.86],
+  ['skvq4', { groupSize: 128 }, 17.08],
 ]
 const TOLERANCE_DB = 0.05
 
 const HEAD_DIM = 128
 const VALUES = 2 ** 22
-
-/** Standard normal numbers by Box and Muller's method from a 32-bit generator (xorshift, Marsaglia 2003). */
-function normals(count: number, seed: number): Float32Array {
-  let state = seed
-  const uniform = (): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return ((state >>> 0) + 0.5) / 2 ** 32
-  }
-  const values = new Float32Array(count)
-  for (let i = 0; i < count; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(uniform()))
-    const angle = 2 * Math.PI * uniform()
-    values[i] = radius * Math.cos(angle)
-    values[i + 1] = radius * Math.sin(angle)
-  }
-  return values
-}
 
 describe('SNR on four million normal values', () => {
   const values = normals(VALUES, 20240229)
@@ -90,7 +84,7 @@ describe('SNR on four million normal values', () => {
     const streams = Object.fromEntries(
       layout.map(([name, { dtype, shape: sizes }]) => {
         const length = sizes.reduce((product, size) => product * size, 1)
-        return [name, dtype === 'U8' ? new Uint8Array(length) : new Uint16Array(length)]
+        return [name, dtype === 'U8' ? new Uint8Array(length) : dtype === 'F32' ? new Float32Array(length) : new Uint16Array(length)]
       }),
     )
     quantizer.encode(values, shape, params, streams)

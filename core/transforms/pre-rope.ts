@@ -3,13 +3,19 @@ import { frequencies, type RopeFacts, ropeText } from './rope.ts'
 import { defineTransform, type TransformContext } from './transform.ts'
 
 /**
- * Keys as they were before RoPE: each pair of channels is turned back by the angle of its token's position, and after the quantizer turned again. A turn
- * keeps lengths, so that nothing but rounding is lost. Angles are F32(position · frequency), as models compute them; sine and cosine F32. Values stay as they are.
+ * Keys as they were before RoPE. Angles are F32(position · frequency), as models compute them; sine and cosine F32. Values stay as they are.
  */
 export const preRope = defineTransform({
   id: 'pre-rope',
   label: 'Keys without the rotation by their position',
   source: 'Hooper et al., "KVQuant", arXiv 2401.18079, pre-RoPE keys; Su et al., "RoFormer", arXiv 2104.09864',
+  formula: [
+    'each pair of key channels turned back by the angle of its token\'s position before the quantizer, and turned again after it; values as they are',
+  ],
+  caveats: [
+    'For keys with a scale per channel (axis-channel, nuq); where keys are quantised by token it was found to be worse than after RoPE.',
+    'A turn keeps lengths: nothing but rounding is lost. It needs a model whose rotation is known.',
+  ],
   lossy: true,
   usesRope: true,
   params: {},

@@ -1,4 +1,4 @@
-import type { ParamDefs, ParamValues, TransformInfo } from '#core/contract/method.ts'
+import type { Explained, ParamDefs, ParamValues, TransformInfo } from '#core/contract/method.ts'
 import type { BlockShape, StreamLayout, Streams } from '#core/quantizers/quantizer.ts'
 import type { RopeFacts } from './rope.ts'
 
@@ -9,7 +9,7 @@ export type TransformContext = { readonly from: number; readonly rope: RopeFacts
  * A map on values that stands before any quantizer and is undone after it, one file each. Pure and deterministic.
  * Works in place on one layer of one side, `[kvHeads, tokens, headDim]` row-major F32. It may have streams of its own beside the quantizer's.
  */
-export type Transform<D extends ParamDefs = ParamDefs> = {
+export type Transform<D extends ParamDefs = ParamDefs> = Readonly<Explained> & {
   readonly id: string
   readonly label: string
   readonly source: string
@@ -37,6 +37,6 @@ export function defineTransform<const D extends ParamDefs>(transform: Transform<
 
 /** What the contract tells about a transform. */
 export function describe(transform: Transform): TransformInfo {
-  const { id, label, source, params } = transform
-  return { id, label, source, params }
+  const { id, label, source, formula, caveats, params } = transform
+  return { id, label, source, formula, caveats, params }
 }

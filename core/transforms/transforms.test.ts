@@ -45,22 +45,22 @@ describe('the registry', () => {
 })
 
 describe('hadamard', () => {
-  /** Sylvester's matrix: the sign of entry i, j is the parity of the bits that both indices have. */
-  function bySylvester(values: Float32Array): number[] {
+  /** Sylvester's matrix of `size` values a block: the sign of entry i, j is the parity of the bits that both indices have. */
+  function bySylvester(values: Float32Array, size: number): number[] {
     const parity = (bits: number): number => (bits === 0 ? 0 : (bits & 1) ^ parity(bits >>> 1))
     return [...values].map((_, at) => {
-      const block = at - (at % 64)
+      const block = at - (at % size)
       let sum = 0
-      for (let j = 0; j < 64; j++) sum += (parity((at % 64) & j) === 1 ? -1 : 1) * values[block + j]!
-      return sum / 8
+      for (let j = 0; j < size; j++) sum += (parity((at % size) & j) === 1 ? -1 : 1) * values[block + j]!
+      return sum / Math.sqrt(size)
     })
   }
 
-  it.each([64, 128, 256])('head size %i: is the orthonormal matrix on each block of 64', (headDim) => {
+  it.each([[64, 64], [128, 64], [256, 64], [128, 128], [384, 128], [256, 256], [512, 512]])('head size %i: is the orthonormal matrix on each block of %i', (headDim, size) => {
     fc.assert(
       fc.property(rows(headDim), (values) => {
-        const rotated = forward('hadamard', values, headDim)
-        bySylvester(values).forEach((expected, i) => expect(Math.abs(rotated[i]! - expected)).toBeLessThan(1e-3))
+        const rotated = forward('hadamard', values, headDim, { size })
+        bySylvester(values, size).forEach((expected, i) => expect(Math.abs(rotated[i]! - expected)).toBeLessThan(1e-3))
       }),
       { numRuns: 20 },
     )
@@ -69,33 +69,36 @@ describe('hadamard', () => {
   it('is exact on small integers: one spike becomes 64 equal magnitudes', () => {
     const spike = new Float32Array(128)
     spike[70] = 8
-    const rotated = forward('hadamard', spike, 128)
+    const rotated = forward('hadamard', spike, 128, { size: 64 })
     expect([...rotated.subarray(0, 64)].every((value) => value === 0)).toBe(true)
     expect([...rotated.subarray(64)].every((value) => Math.abs(value) === 1)).toBe(true)
     expect([...rotated.subarray(64, 72)]).toEqual([1, 1, -1, -1, -1, -1, 1, 1])
-    expect(forward('hadamard', rotated, 128)).toEqual(spike)
+    expect(forward('hadamard', rotated, 128, { size: 64 })).toEqual(spike)
   })
 
-  it('comes back by its inverse up to rounding and keeps the norm', () => {
+  it.each([64, 128, 256, 512])('of %i comes back by its inverse up to rounding and keeps the norm', (size) => {
     fc.assert(
-      fc.property(rows(64), (values) => {
-        const out = forward('hadamard', values, 64)
+      fc.property(rows(size), (values) => {
+        const out = forward('hadamard', values, size, { size })
         const norm = (array: Float32Array): number => Math.hypot(...array)
         expect(norm(out)).toBeCloseTo(norm(values), 2)
-        transformById('hadamard').inverse(out, shapeOf(values, 64), {}, NOWHERE, {})
-        const size = norm(values)
-        values.forEach((value, i) => expect(Math.abs(out[i]! - value)).toBeLessThanOrEqual(size * 2 ** -20))
+        transformById('hadamard').inverse(out, shapeOf(values, size), { size }, NOWHERE, {})
+        const length = norm(values)
+        values.forEach((value, i) => expect(Math.abs(out[i]! - value)).toBeLessThanOrEqual(length * 2 ** -20))
       }),
       { numRuns: 50 },
     )
   })
 
-  it('refuses head sizes that 64 does not divide', () => {
+  it('refuses head sizes that its own does not divide, and sizes that are no power of two', () => {
     const hadamard = transformById('hadamard')
-    const refusal = (headDim: number): string | null => hadamard.refuse({}, { side: 'key', kvHeads: 1, headDim }, null)
-    expect([64, 128, 192, 256].map(refusal)).toEqual([null, null, null, null])
+    const refusal = (headDim: number, size = 64): string | null => hadamard.refuse({ size }, { side: 'key', kvHeads: 1, headDim }, null)
+    expect([64, 128, 192, 256].map((headDim) => refusal(headDim))).toEqual([null, null, null, null])
     expect(refusal(80)).toContain('80')
     expect(refusal(32)).not.toBeNull()
+    expect(refusal(256, 128)).toBeNull()
+    expect(refusal(192, 128)).toContain('192')
+    expect(refusal(192, 192)).toContain('128')
   })
 })
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Fixtures of the learned and structured quantizers, in the form of make.py's, by arithmetic in numpy. Run once, by hand; the outputs are committed.
 
-  pip install numpy        (made with numpy 2.4.6)
+  pip install numpy ml_dtypes        (made with numpy 2.4.6, ml_dtypes 0.6.0)
   python test/golden/quantizers/make_structured.py
 
 PolarQuant: angles by arc tangents in F64 on the rotated row in F32. QJL: its estimator's vector. nuq: k-means by sorting and cumulative sums.
 CacheGen: torch_quant_vectorized and do_dequantize of its LMCache, on F32. GEAR: KIVI's groups, residuals by QR as its power iteration has it.
+SKVQ: k-means with all distances at once, its quantizer one cluster of one token after another, E4M3 by ml_dtypes.
 """
 import base64, json, math, os
-import numpy as np
+import numpy as np, ml_dtypes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 F = np.float32
@@ -148,6 +149,29 @@ def gear(x, bits, group, rank, sparse, side):
     streams = dict(streams, left=np.stack(lefts), right=np.stack(rights), **(dict(sparse=kept, places=places.astype(np.uint16)) if n else {}))
     return case(x, streams, np.stack(out), dict(group=group, rank=rank, sparse=sparse), side)
 
+def clusters_of(low, high, count):
+    points = np.stack([low, high], 1).astype(float); best = None
+    for rank in (low, high, low.astype(float) + high, high.astype(float) - low):
+        order = np.argsort(rank, kind="stable"); mean = points[order[[(2 * k + 1) * len(low) // (2 * count) for k in range(count)]]].copy(); old = None
+        for _ in range(50):
+            squares = ((points[:, None] - mean[None]) ** 2).sum(2); near = squares.argmin(1); spread = np.cumsum(squares.min(1))[-1]
+            if old is not None and (near == old).all(): break
+            old = near
+            for k in set(near): mean[k] = np.cumsum(points[near == k], 0)[-1] / (near == k).sum()
+        if best is None or spread < best[0]: best = (spread, near)
+    return best[1]
+
+def skvq(x, bits, group, clip, side):
+    heads, tokens, dim = x.shape; count = max(1, heads * dim // group); top = F(2**bits - 1); p = F(clip / 100); fp8 = ml_dtypes.float8_e4m3fn
+    flat = x.transpose(1, 0, 2).reshape(tokens, heads * dim); near = clusters_of(flat.min(0), flat.max(0), count)
+    q, back = np.zeros_like(flat), np.zeros_like(flat); s8, z8 = np.zeros((tokens, count), fp8), np.zeros((tokens, count), fp8)
+    for t in range(tokens):
+        for k in set(near):
+            own = flat[t, near == k]; z = own.min() * p; s = max((own.max() * p - z) / top, F(1e-5)); s8[t, k], z8[t, k] = fp8(s), fp8(z)
+            q[t, near == k] = np.rint(((own - z) / s).clip(F(0), top)); back[t, near == k] = q[t, near == k] * s8[t, k].astype(F) + z8[t, k].astype(F)
+    undo = lambda v: v.reshape(tokens, heads, dim).transpose(1, 0, 2)
+    return case(x, dict(codes=pack(undo(q).astype(int), bits), scales=s8, zeros=z8, clusters=near.astype(np.uint16)), undo(back), dict(groupSize=group, clip=clip), side)
+
 def write(name, cases):
     with open(os.path.join(HERE, name + ".json"), "w") as f: json.dump(cases, f, indent=1); f.write("\n")
 
@@ -157,3 +181,4 @@ write("qjl", [qjl(rows(dim, seed, 3e3), count) for dim, seed, count in ((64, 63,
 for bits in (2, 3, 4): write(f"nuq{bits}", [nuq(rows(dim, 66 + bits), bits, side) for dim, side in ((64, "key"), (32, "value"), (16, "key"), (64, "value"))])
 write("cachegen", [cachegen(rows(dim, seed), bins) for dim, seed, bins in ((64, 70, 32), (80, 71, 16), (32, 72, 256))])
 for bits in (2, 4): write(f"gear{bits}", [gear(rows(dim, 80 + bits), bits, group, rank, sparse, side) for dim, group, rank, sparse, side in ((64, 64, 2, 25, "key"), (64, 32, 4, 2, "value"), (32, 16, 1, 0, "key"), (32, 16, 3, 10, "value"))])
+for bits in (2, 3, 4): write(f"skvq{bits}", [skvq(rows(dim, 90 + bits, 400), bits, group, clip, side) for dim, group, clip, side in ((64, 64, 96, "key"), (64, 16, 100, "value"), (32, 32, 90, "key"))])
