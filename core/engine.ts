@@ -32,7 +32,8 @@ import { examine } from '#core/runs/doctor.ts'
 import { engineFacts } from '#core/runs/facts.ts'
 import { countText } from '#core/runs/count.ts'
 import { createHistory } from '#core/runs/history.ts'
-import { specDefaults } from '#core/runs/presets.ts'
+import { methodCard } from '#core/runs/method-card.ts'
+import { presetSpec, specDefaults } from '#core/runs/presets.ts'
 import { createRuns } from '#core/runs/runs.ts'
 import { readResult } from '#core/runs/store.ts'
 import { tokenTable } from '#core/runs/token-table.ts'
@@ -59,9 +60,11 @@ export function createEngine({ home }: { home: string }): Engine {
         return { version, node, onnxruntime, home, pid: process.pid }
       },
       'method.list': async () => methodCatalog(),
+      'method.card': async ({ name }) => methodCard(name),
       'settings.read': () => readSettings(home),
       'settings.write': (settings) => writeSettings(home, settings),
       'spec.defaults': async () => specDefaults(await readSettings(home)),
+      'spec.preset': async ({ preset, model }) => presetSpec(preset, async () => modelEntry(await placesOf(home), model)),
       'folder.list': ({ path }) => listFolder(path),
       'file.inspect': ({ path }) => inspectFile(path),
       'file.histogram': ({ path, tensor }, signal) => tensorHistogram(path, tensor, signal),

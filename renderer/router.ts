@@ -9,7 +9,8 @@ export const PAGES = [
   { path: '/models', title: 'Models', icon: 'model', key: '3' },
   { path: '/datasets', title: 'Datasets', icon: 'text', key: '4' },
   { path: '/inspect', title: 'Inspect', icon: 'inspect', key: '5' },
-  { path: '/settings', title: 'Settings', icon: 'settings', key: '6' },
+  { path: '/methods', title: 'Methods', icon: 'method', key: '6' },
+  { path: '/settings', title: 'Settings', icon: 'settings', key: '7' },
 ] as const
 
 /** The router of the page; made after the address was relieved of its token. */
@@ -25,6 +26,7 @@ export function createLabRouter(): Router {
       { path: '/models', component: () => import('./views/ModelsView.vue'), meta: { title: 'Models' } },
       { path: '/datasets', component: () => import('./views/DatasetsView.vue'), meta: { title: 'Datasets' } },
       { path: '/inspect', component: () => import('./views/InspectView.vue'), meta: { title: 'Inspect' } },
+      { path: '/methods', component: () => import('./views/MethodsView.vue'), meta: { title: 'Methods' } },
       { path: '/settings', component: () => import('./views/SettingsView.vue'), meta: { title: 'Settings' } },
       { path: '/:rest(.*)*', component: () => import('./views/NotFoundView.vue'), meta: { title: 'Not found' } },
     ],

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { MethodCard } from '#core/contract/card.ts'
 import type { CompressReport, DoctorReport, ValidationReport } from '#core/contract/api.ts'
 import type { FileInfo, TensorComparison } from '#core/contract/files.ts'
 import type { RunPlan, RunResult } from '#core/contract/run.ts'
@@ -87,6 +88,8 @@ describe('help and usage', () => {
     [['compress', '-i', 'a'], 'INVALID_INPUT'],
     [['compress', '-i', 'a', '-o', 'b', '--method', 'int4:g64+lz5'], 'UNKNOWN_METHOD'],
     [['sweep', '--methods', 'int9'], 'UNKNOWN_METHOD'],
+    [['methods', 'hadamrd'], 'UNKNOWN_METHOD'],
+    [['methods', 'int4:g7'], 'INVALID_METHOD'],
     [['sweep', '--mode', 'streaming'], 'INVALID_INPUT'],
     [['sweep', '--provider', 'cuda'], 'INVALID_INPUT'],
     [['sweep', '--context', '8', '--prefix', '8'], 'INVALID_INPUT'],
@@ -102,6 +105,22 @@ describe('help and usage', () => {
 
   it('shows a stack with --verbose only', async () => {
     expect((await kvlab('inspect', 'no-such-file', '--verbose')).stderr).toMatch(/\n {4}at /)
+  })
+})
+
+describe('kvlab methods', () => {
+  it('prints the card of one, and the same as JSON', async () => {
+    const { code, stdout } = await kvlab('methods', 'int4:g32:asym+lz4')
+    expect(code).toBe(0)
+    for (const text of ['quantizer int4', 'codec lz4', 'FlexGen', ':g64 (16–256 by 8)', 'key.codes', '[1, 2, 512, 32]', 'bits above the bound', 'in-pass']) expect(stdout).toContain(text)
+    const card = JSON.parse((await kvlab('methods', 'kivi2', '--json')).stdout) as MethodCard
+    expect(card).toMatchObject({ method: 'kivi2:g32:r128', pieces: [{ kind: 'quantizer', id: 'kivi2' }], missing: null })
+    expect(card.modes.find(({ mode }) => mode === 'in-pass')?.reason).toContain('after they were read')
+  })
+
+  it('lists everything without a name', async () => {
+    const { stdout } = await kvlab('methods')
+    for (const text of ['Quantizers', 'q8_0', ':hadamard', '+auto', 'kvlab methods NAME']) expect(stdout).toContain(text)
   })
 })
 

@@ -94,6 +94,7 @@ describe('paths', () => {
       ['kv.decompress', (input, output) => ({ input, output }), 2],
       ['perplexity.measure', (model, data) => ({ ...text, model, data, protocol: 'disjoint', context: 4, stride: null, tokens: 4 }), 2],
       ['run.plan', (model = '', data = '') => spec(model, data), 2],
+      ['run.plan', (model = '', data = '', other) => ({ ...(spec(model, data) as object), calibration: { data: other } }), 3],
       ['run.start', (model = '', data = '', out) => ({ spec: spec(model, data), out }), 3],
       ['run.validate', (model = '', data = '', out, baseline) => ({ spec: spec(model, data), out, baseline }), 4],
       ['run.resume', (path) => ({ folder: path }), 1],

@@ -1,5 +1,5 @@
 import { LabError } from '#core/contract/errors.ts'
-import type { MethodCatalog, SideSpec } from '#core/contract/method.ts'
+import type { MethodCatalog, Sides, SideSpec } from '#core/contract/method.ts'
 import { methodCatalog, readMethod, writeMethod } from '#core/kv/methods.ts'
 import { real, whole } from './run-flags.ts'
 
@@ -14,9 +14,10 @@ export function methodOf({ method, groupSize, sparsity }: MethodFlags): string {
     const grouped = groupSize === undefined ? side : withGroup(side, whole('--group-size', groupSize), catalog)
     return percent === 0 ? grouped : withSparsity(grouped, percent, catalog)
   }
+  const both = <T extends Sides>(sides: T): T => ({ ...sides, key: changed(sides.key), value: changed(sides.value) })
   const parsed = readMethod(method)
   // Reading it again checks the new options and puts them in order.
-  return writeMethod(readMethod(writeMethod({ ...parsed, key: changed(parsed.key), value: changed(parsed.value) })))
+  return writeMethod(readMethod(writeMethod({ ...both(parsed), overrides: parsed.overrides.map(both) })))
 }
 
 function percentOf(sparsity: string): number {

@@ -8,6 +8,7 @@ export function planText({ protocol, model, data, methods, rungEnds, cells, pass
   return facts([
     ['model', `${model.name}${model.weights === null ? '' : ` ${model.weights}`}: ${model.layers} layers, ${model.kvHeads} KV heads of ${model.headDim}, ${model.kvDtype}`],
     ['text', `${data.name}: ${count(data.tokens)} tokens`],
+    ...(protocol.calibration ? [['calibration', `${protocol.calibration.name}: ${count(protocol.calibration.windows)} windows, SHA-256 ${protocol.calibration.textSha256.slice(0, 16)}…`] as const] : []),
     ['protocol', `${modeText(protocol)}, ${count(protocol.windows)} windows, ${count(scoredTokens)} scored tokens a method`],
     ['methods', `${methods.length}: ${methods.join(', ')}`],
     ...(rungEnds.length === 0 ? [] : [['racing', `decides after ${rungEnds.map(count).join(', ')} windows; all below are the most it can be`] as const]),

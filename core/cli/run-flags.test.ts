@@ -17,6 +17,7 @@ describe('flags of a sweep', () => {
     expect(splitMethods('int8:g64,q8_0')).toEqual(['int8:g64', 'q8_0'])
     expect(splitMethods('int4:g64@layers0,1,-1+lz4, q8_0/q4_0')).toEqual(['int4:g64@layers0,1,-1+lz4', 'q8_0/q4_0'])
     expect(splitMethods('none@layers-2,-1,none')).toEqual(['none@layers-2,-1', 'none'])
+    expect(splitMethods('int4@layers0-3,-1=int8:g32/q4_0,q8_0@layers1,2=none,none')).toEqual(['int4@layers0-3,-1=int8:g32/q4_0', 'q8_0@layers1,2=none', 'none'])
     expect(splitMethods(' none , ')).toEqual(['none'])
   })
 
@@ -34,6 +35,15 @@ describe('flags of a sweep', () => {
     })
     expect(specOf({ memory: '500 MB' }).memoryBudget).toBe(500e6)
     expect(specOf({ memory: '123' }).memoryBudget).toBe(123)
+  })
+
+  it('of a calibration text come together, with what a text is read by', () => {
+    expect(specOf({ calibration: 'train.txt' })).toEqual({ calibration: { data: 'train.txt', column: null, join: 'file', windows: 16 } })
+    const flags = { calibration: 'org/name:train', calibrationColumn: 'text', calibrationJoin: 'hf-rows', calibrationWindows: '8' }
+    expect(specOf(flags)).toEqual({ calibration: { data: 'org/name:train', column: 'text', join: 'hf-rows', windows: 8 } })
+    expect(messageOf(() => specOf({ calibrationWindows: '8' }))).toContain('give --calibration TEXT')
+    expect(messageOf(() => specOf({ ...flags, calibrationJoin: 'x' }))).toContain('--calibration-join')
+    expect(messageOf(() => specOf({ ...flags, calibrationWindows: 'x' }))).toContain('--calibration-windows')
   })
 
   it('names what there is where a mode or provider is not', () => {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { LabError } from '#core/contract/errors.ts'
 import { BOS_POLICIES, GATE_METRICS, JOIN_RULES, MODES } from '#core/contract/choices.ts'
-import type { GateSpec, RunSpec } from '#core/contract/spec.ts'
+import type { CalibrationSpec, GateSpec, RunSpec } from '#core/contract/spec.ts'
 
 /** Flags as typed; what was not given is not there. */
 export type RunFlags = {
@@ -17,6 +17,7 @@ export type RunFlags = {
   advance?: string
   windows?: string
   methods?: string
+  preset?: string
   batch?: string
   threads?: string
   provider?: string
@@ -25,6 +26,10 @@ export type RunFlags = {
   seed?: string
   level?: string
   rungs?: string
+  calibration?: string
+  calibrationColumn?: string
+  calibrationJoin?: string
+  calibrationWindows?: string
   keepKv?: true
 }
 
@@ -39,6 +44,10 @@ export function addScoringFlags(command: Command): Command {
     .option('--block <tokens>', 'tokens that streaming feeds at once (default: 64)')
     .option('--join <rule>', 'how a text becomes one stream: file, hf-rows, documents (default: file)')
     .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
+    .option('--calibration <name>', 'the text that methods with :cal learn from, as --data; not one that shares paragraphs with it')
+    .option('--calibration-column <name>', 'as --column, of that text')
+    .option('--calibration-join <rule>', 'as --join, of that text (default: file)')
+    .option('--calibration-windows <n>', 'how many windows of that text are learned from (default: 16)')
     .option('--context <tokens>', 'window length (default: 512; 64 for the model demo, which reads little far back)')
     .option('--prefix <tokens>', 'tokens of a window whose cache is compressed (default: half the window)')
     .option('--advance <tokens>', 'from the start of one window to the next (default: the window length)')
@@ -60,6 +69,8 @@ export function specOf(flags: RunFlags): Partial<RunSpec> {
   if (flags.block !== undefined) spec.block = whole('--block', flags.block)
   if (flags.join !== undefined) spec.join = oneOf('--join', flags.join, JOIN_RULES)
   if (flags.bos !== undefined) spec.bos = oneOf('--bos', flags.bos, BOS_POLICIES)
+  const calibration = calibrationOf(flags)
+  if (calibration) spec.calibration = calibration
   if (flags.context !== undefined) spec.contextLength = whole('--context', flags.context)
   if (flags.prefix !== undefined) spec.prefixLength = whole('--prefix', flags.prefix)
   if (flags.advance !== undefined) spec.advance = whole('--advance', flags.advance)
@@ -75,6 +86,19 @@ export function specOf(flags: RunFlags): Partial<RunSpec> {
   if (flags.rungs !== undefined) spec.rungs = whole('--rungs', flags.rungs)
   if (flags.keepKv !== undefined) spec.keepKv = true
   return spec
+}
+
+function calibrationOf({ calibration: data, calibrationColumn: column, calibrationJoin: join, calibrationWindows: windows }: RunFlags): CalibrationSpec | null {
+  if (data !== undefined) {
+    return {
+      data,
+      column: column ?? null,
+      join: join === undefined ? 'file' : oneOf('--calibration-join', join, JOIN_RULES),
+      windows: windows === undefined ? 16 : whole('--calibration-windows', windows),
+    }
+  }
+  if ((column ?? join ?? windows) === undefined) return null
+  throw new LabError('INVALID_INPUT', 'which text to calibrate on is not said: give --calibration TEXT with the other flags of it')
 }
 
 /** Method strings set apart by commas. A comma before a number belongs to a list of layers: `int4:g64@layers0,-1,q8_0` are two methods. */

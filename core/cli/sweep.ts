@@ -5,6 +5,7 @@ import { commandLine, shellWord } from '#core/contract/command-line.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { RunResult } from '#core/contract/run.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
+import { halvedWindows } from '#core/contract/windows.ts'
 import { EXIT } from './exit.ts'
 import { follow } from './follow.ts'
 import { programName } from './format.ts'
@@ -28,6 +29,7 @@ export function addSweep(program: Command): void {
     .option('--data <name>', 'a text, a table of texts (.jsonl, .csv, .parquet), a folder of either, the name of a text in the library, or demo (default: demo)')
     .option('--windows <n>', 'windows to score, or all (default: 40)')
     .option('--methods <list>', 'methods with commas between them: see kvlab methods (default: ten from int8:g64 to int2:g32:asym)')
+    .option('--preset <name>', 'methods that belong together, with the protocol that belongs to them, such as llama.cpp, fp4 or rotation (a wrong name lists them); other flags take precedence')
     .option('--gate <limits>', 'lnRatio=…,klMean=…,klP99=…,deltaPerplexity=… (default: lnRatio=0.01,klMean=0.01,klP99=0.1)')
     .option('--rungs <n>', RUNGS)
     .option('--keep-kv', "keep every window's KV files, not only the first window's")
@@ -38,15 +40,25 @@ Examples:
   kvlab sweep --model ../models/SmolLM2-135M-Instruct --data my.txt --methods int8:g64,int4:g64+lz4,q8_0/q4_0
   kvlab sweep --model demo --data demo --context 64 --windows 100 --plan
   kvlab sweep --model ../models/SmolLM2-135M-Instruct --data my.txt --windows 64 --rungs 4 --methods q8_0,q8_0/q4_0,q4_0/q8_0,q4_0
+  kvlab sweep --preset llama.cpp --model ../models/SmolLM2-135M-Instruct --data wiki.test.raw --windows 10
   kvlab sweep spec.json --windows all --out runs/long --json`,
   )
   command.action(
     action(async (session, file: string | undefined, flags: SweepFlags) => {
       const { defaultSpec } = await import('#core/runs/spec.ts')
-      const spec = defaultSpec({ ...(file === undefined ? {} : await readSpec(file)), ...specOf(flags) })
+      const spec = defaultSpec(await givenSpec(session, file === undefined ? {} : await readSpec(file), flags))
       return runSpec(session, spec, flags, (result, folder) => nextCommand(spec, result, folder))
     }),
   )
+}
+
+/** What a spec file, a preset and flags say together: flags before the preset, the preset before the file. A context that a flag gives brings its own windows. */
+async function givenSpec(session: Session, file: Partial<RunSpec>, flags: SweepFlags): Promise<Partial<RunSpec>> {
+  const typed = specOf(flags)
+  if (flags.preset === undefined) return { ...file, ...typed }
+  const { spec, notes } = await session.engine.call('spec.preset', { preset: flags.preset, model: typed.model ?? file.model ?? 'demo' })
+  for (const text of notes) session.note(`${flags.preset}: ${text}`)
+  return { ...file, ...spec, ...(typed.contextLength === undefined ? {} : halvedWindows(typed.contextLength)), ...typed }
 }
 
 /** Flags of every command that starts a run. */

@@ -1,12 +1,14 @@
 import { z } from 'zod'
+import type { MethodCard } from './card.ts'
 import { JOIN_RULES, PERPLEXITY_PROTOCOLS, REPORT_FORMATS } from './choices.ts'
 import type { LabErrorJson } from './errors.ts'
 import type { FileInfo, TensorComparison, TensorMetrics } from './files.ts'
 import type { Download, HubHit, HubRepo, HubState, KnownDataset } from './hub.ts'
 import type { MethodCatalog } from './method.ts'
 import type {
-  Activity, DataEntry, Defaults, Exported, FolderListing, Histogram, Imported, ModelEntry, Removal, RunComparison, RunEntry, Settings, TextCount, TextOverlap, TokenTable, Verification,
+  Activity, DataEntry, Defaults, Exported, FolderListing, Histogram, Imported, ModelEntry, PresetSpec, Removal, RunComparison, RunEntry, Settings, TextCount, TextOverlap, TokenTable, Verification,
 } from './library.ts'
+import { DEFAULT_SETTINGS } from './library.ts'
 import { call, stream } from './rpc.ts'
 import type { Controls, DataFacts, Interval, Outcome, RunEvent, RunPlan, RunResult } from './run.ts'
 import { runSpec } from './spec.ts'
@@ -137,7 +139,7 @@ export const settings = z
     memoryBudget: runSpec.shape.memoryBudget,
     modelFolders: z.array(path).max(100),
     dataFolders: z.array(path).max(100),
-    hub: hubSettings.default({ endpoint: null, proxy: null, cache: null, offline: false }),
+    hub: hubSettings.default(DEFAULT_SETTINGS.hub),
   })
   .strict()
 
@@ -161,10 +163,14 @@ export const MAX_TOKEN_ROWS = 100_000
 export const engineApi = {
   'engine.info': call<EngineInfo>()(none),
   'method.list': call<MethodCatalog>()(none),
+  /** Everything about a method string, or a quantizer, transform or codec by its name; measured on a small cache at each call. */
+  'method.card': call<MethodCard>()(z.object({ name: z.string().min(1).max(1000) }).strict()),
   'settings.read': call<Settings>()(none),
   'settings.write': call<Settings>()(settings),
   /** What a new sweep begins with, the settings in it. */
   'spec.defaults': call<Defaults>()(none),
+  /** A preset by its id, as it is for this model. */
+  'spec.preset': call<PresetSpec>()(z.object({ preset: z.string().min(1).max(100), model: runSpec.shape.model }).strict()),
   /** One folder for a chooser; null: where a chooser begins. */
   'folder.list': call<FolderListing>()(z.object({ path: path.nullable() }).strict()),
   'file.inspect': call<FileInfo>()(z.object({ path }).strict()),

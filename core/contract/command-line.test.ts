@@ -29,6 +29,7 @@ const everything: RunSpec = {
   column: 'the "text"',
   join: 'documents',
   bos: 'never',
+  calibration: { data: 'other text.txt', column: 'b', join: 'documents', windows: 5 },
   mode: 'streaming',
   block: 10,
   contextLength: 128,

@@ -14,6 +14,12 @@ export function commandLine(spec: RunSpec): string {
   if (spec.column !== null) flag('--column', spec.column)
   flag('--join', spec.join, 'file')
   flag('--bos', spec.bos, 'model')
+  if (spec.calibration !== null) {
+    flag('--calibration', spec.calibration.data)
+    if (spec.calibration.column !== null) flag('--calibration-column', spec.calibration.column)
+    flag('--calibration-join', spec.calibration.join, 'file')
+    flag('--calibration-windows', spec.calibration.windows, 16)
+  }
   flag('--mode', spec.mode, 'handoff')
   if (spec.block !== null) flag('--block', spec.block)
   flag('--context', spec.contextLength)

@@ -99,9 +99,14 @@ export type Settings = {
   hub: { endpoint: string | null; proxy: string | null; cache: string | null; offline: boolean }
 }
 
+/** What holds until a person chooses. */
+export const DEFAULT_SETTINGS: Settings = { threads: 'auto', memoryBudget: 'auto', modelFolders: [], dataFolders: [], hub: { endpoint: null, proxy: null, cache: null, offline: false } }
+
 /** What a new sweep begins with: the spec with the settings in it, the sweep of `kvlab demo`, and lists of methods that belong together. */
 export type Defaults = { spec: RunSpec; demo: RunSpec; presets: MethodPreset[] }
 export type MethodPreset = { id: string; label: string; about: string; methods: string[] }
+/** What a preset says of a sweep of one model: its methods and, where they belong to a protocol, that; `notes`: where this model's differ from others', a sentence each. */
+export type PresetSpec = { spec: Partial<RunSpec>; notes: string[] }
 
 /** A run as the history lists it. `conclusion` is null until it has a result; `unreadable` says what is wrong with a folder that cannot be shown. */
 export type RunEntry = {

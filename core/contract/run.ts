@@ -86,9 +86,14 @@ export type Protocol = {
   join: RunSpec['join']
   windows: number
   scoredTokens: number
+  /** The text that methods with `:cal` learned from, where there are such methods. */
+  calibration?: CalibrationFacts
   /** SHA-256 of the canonical JSON of all fields above but `windows` and `scoredTokens`, and of the text's token ids. */
   fingerprint: string
 }
+
+/** A calibration text and how many windows of `contextLength` tokens of it were learned from; `tokenIdsSha256` is that of all its tokens. */
+export type CalibrationFacts = { name: string; column?: string; join: RunSpec['join']; textSha256: string; tokenIdsSha256: string; windows: number }
 
 export type ModelFacts = {
   name: string

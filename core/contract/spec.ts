@@ -16,6 +16,17 @@ export const gateSpec = z
   .strict()
 export type GateSpec = z.infer<typeof gateSpec>
 
+/** The text that methods with `:cal` learn from: its first windows, as long as those that are scored. `column` and `join` as of the text that is scored. */
+export const calibrationSpec = z
+  .object({
+    data: z.string().min(1),
+    column: z.string().min(1).nullable().default(null),
+    join: z.enum(JOIN_RULES).default('file'),
+    windows: z.int().min(1).max(4096).default(16),
+  })
+  .strict()
+export type CalibrationSpec = z.infer<typeof calibrationSpec>
+
 /** A sweep as it is asked for. What is `auto` is decided by the plan and recorded there. */
 export const runSpec = z
   .object({
@@ -28,6 +39,7 @@ export const runSpec = z
     column: z.string().min(1).nullable().default(null),
     join: z.enum(JOIN_RULES),
     bos: z.enum(BOS_POLICIES),
+    calibration: calibrationSpec.nullable().default(null),
     mode: z.enum(MODES),
     /** In streaming the tokens that are fed at once; null in other modes. */
     block: z.int().min(1).nullable().default(null),

@@ -133,11 +133,11 @@ describe.skipIf(!existsSync(smol))('handoff on SmolLM2, as torch (skipped withou
 
   it('the cache of a prefix', async () => {
     await sameCache(session, fixture)
-  })
+  }, 300_000)
 
   it('methods of several kinds on one window', async () => {
     const scores = await handoff(session, fixture, ['none', 'int4:g64', 'q4_0', 'int2:g32:asym', 'int4:g64@sinks4'], 1, 1)
     for (const [method, own] of scores) await agrees(fixture, 'handoff', method, own)
     expect(new Set(scores.get('none')?.kl)).toEqual(new Set([0]))
-  })
+  }, 300_000)
 })

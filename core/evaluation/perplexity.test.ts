@@ -132,7 +132,7 @@ describe.skipIf(!existsSync(smol) || !existsSync(wiki))('on SmolLM2, as torch (s
     const means = perplexityWindows(protocol, all.ids.length).map(({ scored, end }) => mean(nll.subarray(at, (at += end - scored))))
     const expected = (await readTorch(path)).facts.perplexity['hf-stride:512:256']?.windowMean ?? NaN
     expect(Math.abs(Math.exp(mean(Float64Array.from(means))) / expected - 1)).toBeLessThan(1e-3)
-  })
+  }, 300_000)
 
   it('disjoint, relative 1e-3, and within it every loss of llama.cpp, whose windows are the same without BOS', async () => {
     const { nll } = await agrees(all.session, all.ids, all.bosId, path, ['disjoint:512', { kind: 'disjoint', context: 512 }], 1e-3)
@@ -140,5 +140,5 @@ describe.skipIf(!existsSync(smol) || !existsSync(wiki))('on SmolLM2, as torch (s
     expect(await largestDifference(halves, path)).toBeLessThan(3e-4)
     const expected = (await readTorch(path)).facts.perplexity['llama.cpp:512']?.perplexity ?? NaN
     expect(Math.abs(Math.exp(mean(halves)) / expected - 1)).toBeLessThan(1e-3)
-  })
+  }, 300_000)
 })

@@ -48,7 +48,7 @@ it.skipIf(!existsSync(smol) || !existsSync(wiki))('SmolLM2 gives the ids of the 
   const ids = tokenizer.encode(documents[0]?.slice(0, 20_000) ?? '')
   const planned = planWindows([ids], { contextLength: 512, advance: 512, bosId: null, windows: windows.length })
   expect(tokenIdsSha256(planned)).toBe(tokenIdsSha256(windows))
-})
+}, 300_000)
 
 describe('a damaged tokenizer', () => {
   const broken: ModelFolder[] = []

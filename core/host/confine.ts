@@ -12,7 +12,7 @@ type Given = string | null
 /** What leads to a file: a path that is read, one that is written to, or what may be a name of the library instead of a path. */
 type Bearing<I> = { reads?: (input: I) => readonly Given[]; writes?: (input: I) => readonly Given[]; names?: (input: I) => readonly string[]; run?: (input: I) => readonly string[] }
 
-const ofSpec = ({ model, data }: { model: string; data: string }): string[] => [model, data]
+const ofSpec = ({ model, data, calibration }: { model: string; data: string; calibration?: { data: string } | null }): string[] => [model, data, ...(calibration ? [calibration.data] : [])]
 const ofRun = { run: ({ id }: { id: string }): string[] => [id] }
 const ofShelf = { names: ({ path }: { path: string }): string[] => [path] }
 
@@ -20,9 +20,11 @@ const ofShelf = { names: ({ path }: { path: string }): string[] => [path] }
 const BEARING: { [K in keyof EngineApi]: Bearing<Input<K>> } = {
   'engine.info': {},
   'method.list': {},
+  'method.card': {},
   'settings.read': {},
   'settings.write': { reads: ({ modelFolders, dataFolders, hub }) => [...modelFolders, ...dataFolders, hub.cache] },
   'spec.defaults': {},
+  'spec.preset': { names: ({ model }) => [model] },
   'folder.list': { reads: ({ path }) => [path] },
   'file.inspect': { reads: ({ path }) => [path] },
   'file.histogram': { reads: ({ path }) => [path] },

@@ -66,7 +66,7 @@ function gate(limits: GateSpec, level: number): string {
 }
 
 function protocol({ protocol }: RunResult): string {
-  const { mode, block, contextLength, prefixLength, advance, windows, scoredTokens, join, bos, bosApplied, fingerprint } = protocol
+  const { mode, block, contextLength, prefixLength, advance, windows, scoredTokens, join, bos, bosApplied, calibration, fingerprint } = protocol
   const facts = [
     `${mode} ${prefixLength} → ${contextLength}`,
     ...(block === null ? [] : [`blocks of ${block}`]),
@@ -75,6 +75,7 @@ function protocol({ protocol }: RunResult): string {
     `${count(scoredTokens)} scored tokens`,
     `join ${join}`,
     `BOS ${bos} (${bosApplied ? 'applied' : 'not applied'})`,
+    ...(calibration ? [`calibrated on ${count(calibration.windows)} windows of ${plain(calibration.name)}, SHA-256 ${code(calibration.textSha256.slice(0, 16))}`] : []),
     `fingerprint ${code(fingerprint)}`,
   ]
   return `**Protocol**: ${facts.join(', ')}.`

@@ -1,5 +1,5 @@
-import type { RunResult } from '#core/contract/run.ts'
-import type { RunSpec } from '#core/contract/spec.ts'
+import type { Protocol, RunResult } from '#core/contract/run.ts'
+import type { CalibrationSpec, RunSpec } from '#core/contract/spec.ts'
 
 /** The name that the embedded model's folder has and the word that asks for it. */
 const EMBEDDED = { folder: 'kvlab-demo', word: 'demo' } as const
@@ -18,6 +18,7 @@ export function specOf(result: RunResult): RunSpec {
     column: data.column ?? null,
     join: protocol.join,
     bos: protocol.bos,
+    calibration: calibrationOf(protocol),
     mode: protocol.mode,
     block: protocol.block,
     contextLength: protocol.contextLength,
@@ -35,4 +36,10 @@ export function specOf(result: RunResult): RunSpec {
     rungs: result.racing?.rungs ?? 1,
     keepKv: false,
   }
+}
+
+function calibrationOf({ calibration }: Protocol): CalibrationSpec | null {
+  if (!calibration) return null
+  const { name: data, column = null, join, windows } = calibration
+  return { data, column, join, windows }
 }

@@ -7,6 +7,7 @@ import type { TensorMetrics } from '#core/contract/files.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { planWindows, tokenIdsSha256 } from '#core/evaluation/windows.ts'
 import { cacheValues, f16Bytes, SIDES, type KvArrays, type KvCache } from '#core/kv/cache.ts'
+import type { Learned } from '#core/kv/calibration.ts'
 import { decodeKv, encodeKv, type KvAbout } from '#core/kv/file.ts'
 import { checkMethod, readMethod, writeMethod } from '#core/kv/methods.ts'
 import { ErrorSums, tensorMetrics, violations } from '#core/kv/metrics.ts'
@@ -38,10 +39,10 @@ export async function* extractCache(home: string, input: ExtractInput, signal: A
 }
 
 /**
- * Encode a plain cache by a method to a KV file, read the file back, decode it, and measure. With no `output` the file is a temporary one.
+ * Encode a plain cache by a method to a KV file, read the file back, decode it, and measure. With no `output` the file is a temporary one. `learned`: of a method that learns from another text.
  * Throws LabError of the method, the input and the output; where it throws, the output is as it was before.
  */
-export async function* compressCache(input: CompressInput, signal: AbortSignal): AsyncGenerator<Progress, CompressReport> {
+export async function* compressCache(input: CompressInput, signal: AbortSignal, learned: Learned | null = null): AsyncGenerator<Progress, CompressReport> {
   const method = readMethod(input.method)
   if (input.output !== null) await refuseSameFile(input.input, input.output)
   yield { phase: 'reading', done: 0, total: 3 }
@@ -50,7 +51,7 @@ export async function* compressCache(input: CompressInput, signal: AbortSignal):
   signal.throwIfAborted()
   yield { phase: 'encoding', done: 1, total: 3 }
   const encodeBegan = performance.now()
-  const { bytes } = encodeKv(original, method, about)
+  const { bytes } = encodeKv(original, method, about, learned)
   const encodeMs = performance.now() - encodeBegan
   signal.throwIfAborted()
   const folder = input.output === null ? await mkdtemp(join(tmpdir(), 'kvlab-compress-')) : null

@@ -46,6 +46,9 @@ function refuseOther(first: Compared, other: Compared, runs: readonly Compared[]
   if (mine.protocol.fingerprint === theirs.protocol.fingerprint) return
   const field = FIELDS.find((name) => mine.protocol[name] !== theirs.protocol[name])
   if (field) throw mismatch(`${field} is ${JSON.stringify(mine.protocol[field])} in ${first.id} and ${JSON.stringify(theirs.protocol[field])} in ${other.id}`, field, runs.map(({ result }) => result.protocol[field]))
+  const calibrations = runs.map(({ result: { protocol: { calibration } } }) => calibration && `${calibration.windows} windows of ${calibration.name}, ${calibration.tokenIdsSha256.slice(0, 8)}…`)
+  const [ours, others] = [mine, theirs].map((result) => calibrations[runs.findIndex((run) => run.result === result)] ?? 'nothing')
+  if (ours !== others) throw mismatch(`methods learned from ${ours} in ${first.id} and from ${others} in ${other.id}`, 'calibration', calibrations.map((text) => text ?? null))
   const tokens = runs.map(({ result }) => result.data.tokenIdsSha256)
   if (mine.data.tokenIdsSha256 !== theirs.data.tokenIdsSha256) {
     const [a, b] = [mine, theirs].map(({ data }) => `${data.name}, ${data.tokenIdsSha256.slice(0, 8)}…`)

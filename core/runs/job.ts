@@ -1,7 +1,7 @@
 import { LabError, toLabErrorJson, type LabErrorJson } from '#core/contract/errors.ts'
 import { apply, emptySnapshot, type RunEvent, type RunPlan, type RunResult, type RunSnapshot, type RunStatus } from '#core/contract/run.ts'
 import { Journal } from './journal.ts'
-import { prepare, type Prepared } from './prepare.ts'
+import { learn, prepare, type Prepared, type Progress } from './prepare.ts'
 import { liveState } from './live.ts'
 import { Race } from './race.ts'
 import { resultOf, type RunFacts } from './result.ts'
@@ -119,6 +119,7 @@ export class Job {
       }
       await this.#turn()
       prepared ??= await this.#prepareAgain()
+      await this.#follow(learn(prepared, this.#controller.signal))
       const { plan } = this.folder.head
       this.#emit({ type: 'planned', at: now(), plan })
       for (const text of plan.warnings) this.#emit({ type: 'warning', at: now(), text })
@@ -189,18 +190,21 @@ export class Job {
   async #prepareAgain(): Promise<Prepared> {
     const { plan } = this.folder.head
     const steps = prepare(this.#start.home, this.folder.spec, this.#controller.signal, { batch: plan.batch, threads: plan.threads })
+    const prepared = await this.#follow(steps)
+    const difference = differs(plan, prepared.plan)
+    if (difference !== null) {
+      await prepared.session.release()
+      throw new LabError('RUN_MISMATCH', `${this.folder.path} was started with another ${difference}: start a new run`)
+    }
+    return prepared
+  }
+
+  /** What comes of steps, whose progress is told. */
+  async #follow<T>(steps: AsyncGenerator<Progress, T>): Promise<T> {
     for (;;) {
       const step = await steps.next()
-      if (!step.done) {
-        this.#emit({ type: 'progress', ...step.value, secondsLeft: null, tokensPerSecond: null })
-        continue
-      }
-      const difference = differs(plan, step.value.plan)
-      if (difference !== null) {
-        await step.value.session.release()
-        throw new LabError('RUN_MISMATCH', `${this.folder.path} was started with another ${difference}: start a new run`)
-      }
-      return step.value
+      if (step.done) return step.value
+      this.#emit({ type: 'progress', ...step.value, secondsLeft: null, tokensPerSecond: null })
     }
   }
 

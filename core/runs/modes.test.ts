@@ -10,7 +10,7 @@ import { checkSpec, defaultSpec } from './spec.ts'
 import { readResult } from './store.ts'
 
 const never = new AbortController().signal
-const spec = (given: Partial<RunSpec>): RunSpec => defaultSpec({ windows: 3, methods: ['int4:g32', 'q8_0/q4_0@sinks2'], batch: 2, threads: 1, ...given })
+const spec = (given: Partial<RunSpec>): RunSpec => defaultSpec({ windows: 3, methods: ['int4:g32', 'q8_0/q4_0@sinks2', 'int4:g32@layers0,-1=q8_0/int4:g32:asym'], batch: 2, threads: 1, ...given })
 const MODES: readonly Partial<RunSpec>[] = [{ mode: 'in-pass' }, { mode: 'streaming', block: 16 }]
 
 let home = ''
@@ -50,7 +50,7 @@ describe.each(MODES)('a sweep in $mode', (mode) => {
     const { status, protocol, trials, controls, baseline } = own()
     expect(status).toBe('done')
     expect(protocol).toMatchObject({ mode: mode.mode, block: mode.block ?? null, scoredTokens: 3 * 31 })
-    expect(trials.map(({ method, status }) => [method, status])).toEqual([['int4:g32', 'done'], ['q8_0/q4_0@sinks2', 'done']])
+    expect(trials.map(({ method, status }) => [method, status])).toEqual([['int4:g32', 'done'], ['q8_0/q4_0@sinks2', 'done'], ['int4:g32@layers0,-1=q8_0/int4:g32:asym', 'done']])
     for (const { quality } of trials) expect(quality?.kl.mean).toBeGreaterThan(1e-5)
     expect(controls?.identity).toMatchObject({ klMax: 0, flips: 0, equalBits: true, passed: true })
     expect(controls?.aa).toMatchObject({ batch: 2, passed: true })
@@ -64,7 +64,7 @@ describe.each(MODES)('a sweep in $mode', (mode) => {
     const [first] = result.trials
     expect(first?.bytes?.original).toBe(3 * 64 * 2 * 2 * layers * kvHeads * headDim)
     const run = first?.bytes?.encoded ?? 0
-    const name = readdirSync(join(folder, 'kv')).find((file) => file.includes('int4')) ?? ''
+    const name = readdirSync(join(folder, 'kv')).find((file) => file.startsWith('01-int4')) ?? ''
     const kept = readFileSync(join(folder, 'kv', name)).length
     expect(run).toBeGreaterThan(2.9 * kept)
     expect(run).toBeLessThan(3.1 * kept)
@@ -99,6 +99,7 @@ describe('modes', () => {
   it.each<[string, Partial<RunSpec>, string]>([
     ['a recent window in one pass', { mode: 'in-pass', methods: ['int4:g32@recent8'] }, 'keeps the last 8 tokens'],
     ['a method that encodes later, in one pass', { mode: 'in-pass', methods: ['kivi2:g32:r32'] }, 'some time after they were read; use --mode streaming'],
+    ['one of which only some layers do', { mode: 'in-pass', methods: ['int4:g32@layers-1=kivi2:g32:r32'] }, 'int4:g32@layers-1=kivi2:g32:r32 cannot be measured in in-pass: it encodes tokens some time'],
   ])('refuse %s, with the reason', async (_, given, text) => {
     await expect(start(spec(given))).rejects.toMatchObject({ code: 'INVALID_METHOD', message: expect.stringContaining(text) as string })
   })

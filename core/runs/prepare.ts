@@ -6,10 +6,12 @@ import type { RunSpec } from '#core/contract/spec.ts'
 import type { ModelSession } from '#core/evaluation/session.ts'
 import { planWindows } from '#core/evaluation/windows.ts'
 import { f16Bytes, type KvCache, type KvShape } from '#core/kv/cache.ts'
+import type { Learned } from '#core/kv/calibration.ts'
 import { checkMethod, nominalBits, readMethod } from '#core/kv/methods.ts'
 import { modelFacts } from '#core/library/models.ts'
 import { resolvableLnRatio } from '#core/statistics/planner.ts'
 import { LEAST_WINDOWS, rungEnds } from '#core/statistics/race.ts'
+import { calibrationBytes, learnAll, readCalibration, type Calibration } from './calibration.ts'
 import { chooseBatch, type BatchChoice } from './batch.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { expectedPeak } from './memory.ts'
@@ -34,6 +36,10 @@ export type Prepared = {
   /** Shape of the cache of one window that a method is given. */
   readonly shape: KvShape
   readonly methods: ReadonlyMap<string, Method>
+  /** What methods learn from; null where none does. */
+  readonly calibration: Calibration | null
+  /** What they learned: nothing yet, `learn` fills it before the first pass. */
+  readonly learned: Map<string, Learned | LabError>
   readonly batch: BatchChoice
 }
 
@@ -53,6 +59,7 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
   const { folder, streams, bosId, data } = await readTokens(home, spec)
   const windows = planWindows(streams, { contextLength: spec.contextLength, advance: spec.advance, bosId, windows: spec.windows })
   if (windows.length < 2) throw new LabError('TEXT_TOO_SHORT', `${spec.data}: only one window of ${spec.contextLength} tokens: intervals need at least 2, give a longer text or a shorter --context`)
+  const calibration = yield* readCalibration(home, spec, data, signal)
   signal.throwIfAborted()
 
   yield { phase: 'loading the model', done: 1, total: steps }
@@ -63,13 +70,17 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
     const shape = session.shape(cacheTokens(spec))
     const methods = runnable(spec.methods, shape)
     const first = windows[0] ?? new Uint32Array()
-    const mode = spec.mode === 'handoff' ? null : new ModeRunner(session, spec, model.name)
+    const learned = new Map<string, Learned | LabError>()
+    const mode = spec.mode === 'handoff' ? null : new ModeRunner(session, spec, model.name, learned)
     if (mode) await checkModes(session, mode, spec, [...methods.values()], first)
     yield { phase: 'measuring the batch size', done: 2, total: steps }
     const scored = spec.contextLength - spec.prefixLength - 1
     const budget = spec.memoryBudget === 'auto' ? Math.floor(totalmem() * MEMORY_SHARE) : spec.memoryBudget
     const batch = await chooseBatch(session, first, spec.prefixLength, fixed?.batch ?? spec.batch, budget, methods.size + 2, mode)
-    const warnings = [...batch.warnings]
+    const held = calibration ? calibrationBytes(session, calibration) : 0
+    if (held > budget) throw new LabError('INVALID_INPUT', `the caches of ${calibration?.windows.length} calibration windows take ${Math.ceil(held / 1e6)} MB, over the budget of ${Math.floor(budget / 1e6)} MB: give fewer --calibration-windows or raise --memory`)
+    const warnings = [...batch.warnings, ...(calibration?.warnings ?? [])]
+    if (spec.calibration !== null && !calibration) warnings.push('no method learns from the calibration text: it is not read; say :cal behind one that does, such as nuq4:cal')
     if (session.info.whole !== null) warnings.push(`its graph is run whole and its logits are scored outside it, which is slower and gives the same numbers: ${session.info.whole}`)
     if (windows.length < 20) warnings.push(`only ${windows.length} windows: intervals from fewer than 20 clusters are too narrow, add windows`)
     if (typeof spec.windows === 'number' && windows.length < spec.windows) warnings.push(`the text has ${windows.length} windows, fewer than the ${spec.windows} asked for`)
@@ -86,14 +97,21 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
       join: spec.join,
       windows: windows.length,
       scoredTokens: windows.length * scored,
+      ...(calibration ? { calibration: calibration.facts } : {}),
       fingerprint: '',
     }
-    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], ends, shape, batch, session.threads, spec.keepKv, warnings)
-    return { spec, plan, session, mode, windows, shape, methods, batch }
+    const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], ends, shape, batch, session.threads, spec.keepKv, warnings, held)
+    return { spec, plan, session, mode, windows, shape, methods, calibration, learned, batch }
   } catch (error) {
     await session.release()
     throw error
   }
+}
+
+/** Lets methods learn from the calibration text, before the first pass. */
+export async function* learn({ session, calibration, methods, learned }: Prepared, signal: AbortSignal): AsyncGenerator<Progress, void> {
+  if (!calibration) return
+  for (const [text, tables] of yield* learnAll(session, calibration, methods.values(), signal)) learned.set(text, tables)
 }
 
 /** The parsed methods; throws LabError INVALID_METHOD with the nearest valid spelling for the first that this model's cache does not allow. */
@@ -114,7 +132,7 @@ const SAME_LOSS = 1e-2
 async function checkModes(session: ModelSession, mode: ModeRunner, spec: RunSpec, methods: readonly Method[], window: Uint32Array): Promise<void> {
   const cache = await session.prefill(window)
   const layer: KvCache = { shape: { ...cache.shape, layers: 1 }, key: cache.key.slice(0, 1), value: cache.value.slice(0, 1) }
-  for (const method of methods) checkMode({ ...method, keep: { ...method.keep, layers: [] } }, spec, layer)
+  for (const method of methods) checkMode(method, spec, layer)
   const past = session.past(1, spec.prefixLength)
   past.fill(0, await session.prefill(window.subarray(0, spec.prefixLength)))
   const ordinary = (await session.reference(past, window.subarray(spec.prefixLength))).nll
@@ -134,6 +152,7 @@ function costs(
   threads: number,
   keepKv: boolean,
   warnings: string[],
+  held: number,
 ): RunPlan {
   let passes = 0
   let rows = 0
@@ -146,7 +165,7 @@ function costs(
   // A recorded score is about 45 characters a token, a line about 60 a tensor; the Parquet file holds 40 bytes a token.
   const scoresBytes = protocol.scoredTokens * (methods.length + (2 * CONTROL_WINDOWS.exact + CONTROL_WINDOWS.wrongCache) / protocol.windows) * 85 + protocol.windows * methods.length * shape.layers * 2 * 60
   // Still to come: the cache of another window, an uncompressed file, and the scores of all windows (17 bytes a token and method).
-  const memoryBytes = expectedPeak(3 * 2 * f16Bytes(shape) + 17 * protocol.scoredTokens * (methods.length + 4))
+  const memoryBytes = expectedPeak(Math.max(held, 3 * 2 * f16Bytes(shape) + 17 * protocol.scoredTokens * (methods.length + 4)))
   return {
     protocol,
     model,
@@ -159,7 +178,7 @@ function costs(
     batch: batch.size,
     threads,
     resolvableLnRatio: resolvableLnRatio(protocol.scoredTokens),
-    estimate: { memoryBytes, diskBytes: Math.round(scoresBytes + kvFiles), seconds: rows * batch.secondsPerRow },
+    estimate: { memoryBytes, diskBytes: Math.round(scoresBytes + kvFiles), seconds: (rows + (protocol.calibration?.windows ?? 0)) * batch.secondsPerRow },
     warnings,
   }
 }

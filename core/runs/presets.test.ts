@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { KvCache, KvShape } from '#core/kv/cache.ts'
+import { SIDES, type KvCache, type KvShape } from '#core/kv/cache.ts'
 import { decodeKv, encodeKv } from '#core/kv/file.ts'
 import { checkMethod, readMethod, writeMethod } from '#core/kv/methods.ts'
 import { METHOD_PRESETS, specDefaults } from './presets.ts'
@@ -26,7 +26,7 @@ describe.each(METHOD_PRESETS)('the preset $id', ({ methods, about }) => {
     const cache = someCache()
     const { bytes } = encodeKv(cache, method)
     const { arrays } = decodeKv(bytes)
-    const differs = arrays.key.some((layer, i) => layer.some((value, at) => value !== cache.key[i]?.[at]))
+    const differs = SIDES.some((side) => arrays[side].some((layer, i) => layer.some((value, at) => value !== cache[side][i]?.[at])))
     expect(differs).toBe(true)
     expect(arrays.value.every((layer) => layer.every(Number.isFinite))).toBe(true)
   })

@@ -1,6 +1,7 @@
+import { DEFAULT_BLOCK } from '#core/contract/choices.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { runSpec, type GateSpec, type RunSpec } from '#core/contract/spec.ts'
-import { readMethod, writeMethod } from '#core/kv/methods.ts'
+import { learnsFromText, readMethod, writeMethod } from '#core/kv/methods.ts'
 
 /**
  * The default gate, "strict": a mean KL of 0.01 nats is what mlx-quant-fidelity calls good; Δ ln PPL 0.01 is 1 % of perplexity;
@@ -17,9 +18,6 @@ export const DEFAULT_METHODS: readonly string[] = ['int8:g64', 'q8_0', 'fp8-e4m3
  */
 const DEMO_CONTEXT = 64
 
-/** Tokens that streaming feeds at once where nothing is said. */
-const DEFAULT_BLOCK = 64
-
 /** A spec from what the person gave; everything else by default. Throws LabError INVALID_INPUT naming the field. */
 export function defaultSpec(given: Partial<RunSpec>): RunSpec {
   const contextLength = given.contextLength ?? (given.model === undefined || given.model === 'demo' ? DEMO_CONTEXT : 512)
@@ -31,6 +29,7 @@ export function defaultSpec(given: Partial<RunSpec>): RunSpec {
     column: null,
     join: 'file',
     bos: 'model',
+    calibration: null,
     mode: 'handoff',
     block: null,
     windows: 40,
@@ -71,5 +70,12 @@ export function checkSpec(given: unknown): RunSpec {
   const block = spec.mode === 'streaming' ? (spec.block ?? DEFAULT_BLOCK) : null
   if (block !== null && block >= spec.contextLength) throw new LabError('INVALID_INPUT', `a block of ${block} tokens feeds a window of ${spec.contextLength} at once, and nothing is compressed: give a smaller --block`)
   if (spec.windows === 1) throw new LabError('INVALID_INPUT', 'one window gives no interval: ask for at least 2 windows')
-  return { ...spec, block, methods: [...new Set(spec.methods.map((text) => writeMethod(readMethod(text))))] }
+  const methods = [...new Set(spec.methods.map((text) => writeMethod(readMethod(text))))]
+  refuseUncalibrated(spec, methods)
+  return { ...spec, block, methods }
+}
+
+function refuseUncalibrated({ calibration }: RunSpec, methods: readonly string[]): void {
+  const learning = methods.find((text) => learnsFromText(readMethod(text)))
+  if (learning !== undefined && calibration === null) throw new LabError('INVALID_INPUT', `${learning} learns from a calibration text and none is named: give --calibration TEXT, another one than --data, or leave out :cal`)
 }

@@ -14,6 +14,8 @@ const MAX_WINDOWS = 1 << 20
 const MAX_LAYERS = 4096
 /** Documents larger than this are not what a run writes: a thousand methods of a hundred layers make a result of 50 MB, and a resumed run logs its trials again. */
 const MAX_JSON_BYTES = 2 ** 28
+/** Of a method in the name of a file, which may have 255 bytes in all and begins with the method's number. */
+const MAX_NAME_CHARS = 200
 const MAX_EVENTS_BYTES = 2 ** 29 - 2 ** 20
 
 /** What is fixed when a run starts: `run.json`. */
@@ -206,7 +208,7 @@ export class RunFolder {
   /** A file name of a method: its place in the plan, then its string with what file systems dislike replaced. */
   #name(method: string): string {
     const index = this.head.plan.methods.indexOf(method)
-    return `${String(index + 1).padStart(2, '0')}-${method.replace(/[^a-z0-9.+-]+/gi, '_')}`
+    return `${String(index + 1).padStart(2, '0')}-${method.replace(/[^a-z0-9.+-]+/gi, '_').slice(0, MAX_NAME_CHARS)}`
   }
 }
 

@@ -4,6 +4,7 @@ import { readMethod } from '#core/kv/methods.ts'
 import type { KvCache } from '#core/kv/cache.ts'
 import type { Past } from '#core/evaluation/past.ts'
 import type { Reference, TokenScores } from '#core/evaluation/score.ts'
+import { learnedOf } from './calibration.ts'
 import { errorSums, sameBits } from './kv-errors.ts'
 import type { JournalLine, JournalRecord, Prefill, Seconds, WindowScores } from './journal.ts'
 import type { Prepared } from './prepare.ts'
@@ -119,7 +120,7 @@ class WindowWorker {
       const method = this.#prepared.methods.get(text) ?? readMethod(text)
       const began = performance.now()
       try {
-        const file = encodeKv(prefix, method, { model: this.#prepared.plan.model.name })
+        const file = encodeKv(prefix, method, { model: this.#prepared.plan.model.name }, learnedOf(this.#prepared.learned, text))
         const seconds = (performance.now() - began) / 1000
         this.#spent.encode += seconds
         encoded.push({ cell, file, seconds })

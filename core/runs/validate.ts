@@ -7,6 +7,7 @@ import { LabError } from '#core/contract/errors.ts'
 import type { RunPlan, RunResult, Trial } from '#core/contract/run.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
 import { baselinePerplexity } from './baseline.ts'
+import { learnOne } from './calibration.ts'
 import { compressCache, decompressCache, extractCache } from './cache-files.ts'
 import type { Runs } from './runs.ts'
 import { checkSpec } from './spec.ts'
@@ -31,7 +32,7 @@ export async function* validate(runs: Runs, home: string, input: ValidateInput, 
   const perplexity = yield* baselinePerplexity(home, { ...text, protocol: 'disjoint', context: contextLength, stride: null, tokens: tokensOf(spec) }, signal)
   const [original, compressed, restored] = ['prefix', 'prefix.kv', 'prefix.restored'].map((name) => join(folder, `${name}.safetensors`)) as [string, string, string]
   yield* extractCache(home, { ...text, tokens: prefixLength, output: original }, signal)
-  const compression = yield* compressCache({ input: original, output: compressed, method }, signal)
+  const compression = yield* compressCache({ input: original, output: compressed, method }, signal, yield* learnOne(home, spec, method, signal))
   yield* decompressCache({ input: compressed, output: restored }, signal)
 
   const run = yield* sweepOf(runs, spec, join(folder, 'run'), signal)

@@ -2,13 +2,15 @@ import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
 import { InPass } from '#core/evaluation/in-pass.ts'
-import { differingLayer, emptyArrays, type ModeRow, type WindowMode } from '#core/evaluation/mode.ts'
+import { differingLayer, emptyArrays, type ModeRow, type Origin, type WindowMode } from '#core/evaluation/mode.ts'
 import type { Reference, TokenScores } from '#core/evaluation/score.ts'
 import type { ModelSession } from '#core/evaluation/session.ts'
 import { Streaming } from '#core/evaluation/streaming.ts'
 import type { KvArrays, KvCache } from '#core/kv/cache.ts'
 import { decodeKv, encodeKv, type EncodedKv } from '#core/kv/file.ts'
+import { learnedOfLayer } from '#core/kv/calibration.ts'
 import { writeMethod } from '#core/kv/methods.ts'
+import { learnedOf, type LearnedMethods } from './calibration.ts'
 
 /** What one method came to on one window: its scores, its cache of the window as one KV file, and that file's restored values; or why it came to nothing. */
 export type ModeCell = { readonly scores: TokenScores; readonly original: KvCache; readonly restored: KvArrays; readonly file: EncodedKv; readonly encodeSeconds: number; readonly decodeSeconds: number }
@@ -17,12 +19,14 @@ export type ModeCell = { readonly scores: TokenScores; readonly original: KvCach
 export class ModeRunner {
   readonly #mode: WindowMode
   readonly #model: string
+  readonly #learned: LearnedMethods
   readonly #spent = { encode: 0, decode: 0 }
 
-  /** `model`: its name, for the files. The session must have been opened `layered` for in-pass. */
-  constructor(session: ModelSession, spec: Pick<RunSpec, 'mode' | 'prefixLength' | 'block'>, model: string) {
+  /** `model`: its name, for the files; `learned` holds what methods learned when they are first run. The session must have been opened `layered` for in-pass. */
+  constructor(session: ModelSession, spec: Pick<RunSpec, 'mode' | 'prefixLength' | 'block'>, model: string, learned: LearnedMethods) {
     this.#model = model
-    const restore = (cache: KvCache, method: Method, into: KvArrays): void => void this.#through(cache, method, into)
+    this.#learned = learned
+    const restore = (cache: KvCache, method: Method, into: KvArrays, origin: Origin): void => void this.#through(cache, method, into, origin)
     this.#mode = spec.mode === 'in-pass' ? new InPass(session, spec.prefixLength, restore) : new Streaming(session, spec.prefixLength, spec.block ?? spec.prefixLength, restore)
   }
 
@@ -60,7 +64,7 @@ export class ModeRunner {
     if (scores instanceof LabError) return scores
     try {
       const restored = emptyArrays(original.shape)
-      const made = this.#through(original, method, restored)
+      const made = this.#through(original, method, restored, { method, layer: null })
       const differing = differingLayer(row, restored)
       if (differing === null) return { scores, original, restored, ...made }
       const { layer, side } = differing
@@ -71,9 +75,11 @@ export class ModeRunner {
     }
   }
 
-  #through(cache: KvCache, method: Method, into: KvArrays): Pick<ModeCell, 'file' | 'encodeSeconds' | 'decodeSeconds'> {
+  #through(cache: KvCache, method: Method, into: KvArrays, origin: Origin): Pick<ModeCell, 'file' | 'encodeSeconds' | 'decodeSeconds'> {
+    const all = learnedOf(this.#learned, writeMethod(origin.method))
+    const learned = all && origin.layer !== null ? learnedOfLayer(all, origin.layer) : all
     const began = performance.now()
-    const file = encodeKv(cache, method, { model: this.#model })
+    const file = encodeKv(cache, method, { model: this.#model }, learned)
     const encoded = performance.now()
     decodeKv(file.bytes, into)
     const encodeSeconds = (encoded - began) / 1000

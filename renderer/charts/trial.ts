@@ -55,6 +55,11 @@ export function layersTable(tensors: readonly TensorError[]): PlainTable {
   }
 }
 
+/** The rules for layers of a canonical method, in its words: a list of layers and their sides, null where they are kept whole. */
+export function layerRules(method: string): { layers: string; sides: string | null }[] {
+  return [...method.matchAll(/@layers([-,0-9]+)(?:=([^@+]+))?/g)].map(([, layers = '', sides = null]) => ({ layers, sides }))
+}
+
 /** Mean KL by the distance of the scored token from the end of the compressed prefix. */
 export function depthOption(buckets: readonly DepthBucket[], palette: Palette): EChartsOption {
   return {

@@ -1,6 +1,7 @@
 import type { Progress } from '#core/contract/api.ts'
+import type { MethodCard } from '#core/contract/card.ts'
 import type { KnownDataset } from '#core/contract/hub.ts'
-import type { Settings, Defaults, ModelEntry, DataEntry, RunEntry } from '#core/contract/library.ts'
+import type { Settings, Defaults, ModelEntry, DataEntry, PresetSpec, RunEntry } from '#core/contract/library.ts'
 import type { MethodCatalog } from '#core/contract/method.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
 import { asLabError, engine } from '../client.ts'
@@ -8,8 +9,10 @@ import { finish } from './ask.ts'
 
 /** Questions that several pages ask, each in one place. */
 export const ask = {
+  card: async (name: string, signal?: AbortSignal): Promise<MethodCard> => (await engine(signal)).call('method.card', { name }),
   catalog: async (): Promise<MethodCatalog> => (await engine()).call('method.list', {}),
   defaults: async (signal?: AbortSignal): Promise<Defaults> => (await engine(signal)).call('spec.defaults', {}),
+  preset: async (preset: string, model: string): Promise<PresetSpec> => (await engine()).call('spec.preset', { preset, model }),
   known: async (): Promise<KnownDataset[]> => (await engine()).call('data.known', {}),
   settings: async (): Promise<Settings> => (await engine()).call('settings.read', {}),
   runs: async (signal?: AbortSignal): Promise<RunEntry[]> => (await engine(signal)).call('run.list', {}),

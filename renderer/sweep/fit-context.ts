@@ -1,7 +1,7 @@
 import type { RunSpec } from '#core/contract/spec.ts'
+import { halvedWindows } from '#core/contract/windows.ts'
 
 /** Gives a sweep the window that suits its model: the demo model reads little far back; others are given what their users score. */
 export function fitContext(spec: RunSpec): void {
-  const contextLength = spec.model === 'demo' ? 64 : 512
-  Object.assign(spec, { contextLength, prefixLength: contextLength / 2, advance: contextLength })
+  Object.assign(spec, halvedWindows(spec.model === 'demo' ? 64 : 512))
 }

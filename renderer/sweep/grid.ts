@@ -12,10 +12,10 @@ export function offeredValues(param: ParamDef): (number | boolean)[] {
   return all.includes(usual) ? all : [...all, usual].sort((a, b) => a - b)
 }
 
-/** The option of a transform as it is offered: with its default number where it has one. */
+/** The option of a transform as it is offered: with its default number where it has one that is written. */
 export function transformOption({ id, params }: MethodCatalog['transforms'][number]): string {
   const number = Object.values(params).find((param) => param.kind === 'int')
-  return number?.kind === 'int' ? `${id}${number.default}` : id
+  return number?.kind === 'int' && !number.unwritten ? `${id}${number.default}` : id
 }
 
 /** Every combination that is ticked, in canonical form; those that the grammar refuses are left out. */

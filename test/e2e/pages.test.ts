@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core'
 import { axeFindings, Lab, NO_BROWSER, PATIENCE, SKIPPED } from './lab.ts'
 import { startSweep, statusIs } from './sweep.ts'
 
-const ROUTES = ['/sweep', '/runs', '/models', '/datasets', '/inspect', '/settings', '/compare', '/nowhere']
+const ROUTES = ['/sweep', '/runs', '/models', '/datasets', '/inspect', '/methods', '/methods?name=kivi2%2Bauto', '/settings', '/compare', '/nowhere']
 
 /** Every page as such: sound for assistive technology, at home at three widths and in two themes, usable by keys alone. */
 describe.skipIf(NO_BROWSER !== null)(`the pages${SKIPPED}`, { timeout: 2 * PATIENCE }, () => {
