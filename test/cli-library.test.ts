@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Download, HubRepo } from '#core/contract/hub.ts'
@@ -9,10 +9,13 @@ import type { DataEntry, Exported, Imported, ModelEntry, Removal, TextCount, Tex
 import type { RunResult } from '#core/contract/run.ts'
 import type { FixtureFile } from './hub-files.ts'
 import { startHub, type TestHub } from './hub-server.ts'
+import { shared } from './torch.ts'
 
 // `kvlab models` and `kvlab datasets` as a person runs them: built programs, one process a command, against a hub on real sockets. test/build.ts has built them.
 const PROGRAM = fileURLToPath(new URL('../out/cli.js', import.meta.url))
 const DEMO = fileURLToPath(new URL('../resources/models/kvlab-demo/', import.meta.url))
+/** Test data that stays where it is. */
+const SMOLLM2 = shared('models/SmolLM2-135M-Instruct')
 const TOKEN = 'hf_secretsecretsecret'
 const MODEL = 'lab/tiny-llama'
 const GATED = 'lab/gated'
@@ -37,6 +40,7 @@ beforeAll(async () => {
       { name: MODEL, files: modelFiles, licence: 'apache-2.0' },
       { name: GATED, files: modelFiles, gated: true, licence: 'llama3.2' },
       { name: TEXTS, kind: 'dataset', files: textFiles, licence: 'cc0-1.0' },
+      ...(existsSync(SMOLLM2) ? [{ name: 'lab/SmolLM2-135M-Instruct', files: Object.fromEntries(filesUnder(SMOLLM2).map((path) => [relative(SMOLLM2, path), { path }])) }] : []),
     ],
     readers: [TOKEN],
   })
@@ -276,6 +280,22 @@ describe('texts', () => {
     expect(stdout).toContain('WikiText-2')
     expect(stdout).toContain('hf-rows')
     expect(hub.requests).toEqual([])
+  })
+})
+
+describe.skipIf(!existsSync(SMOLLM2))(`SmolLM2${existsSync(SMOLLM2) ? '' : ' (skipped: ../shared/models is not here)'}`, () => {
+  it('is got from a hub, verified, swept by its name, and removed again', { timeout: 600_000 }, async () => {
+    const name = 'lab/SmolLM2-135M-Instruct'
+    const onDisk = filesUnder(SMOLLM2).filter((file) => !file.endsWith('README.md'))
+    const bytes = onDisk.reduce((sum, file) => sum + statSync(file).size, 0)
+    await json<Download>(['models', 'add', name])
+    expect(filesUnder(join(home, 'hf')).map((file) => statSync(file).size).reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(bytes)
+    expect(await json<Verification[]>(['models', 'verify', name])).toMatchObject([{ passed: true }])
+    const { trials } = await json<RunResult>(['sweep', '--model', name, '--data', 'demo', '--context', '32', '--windows', '2', '--methods', 'int8:g64'])
+    expect(trials[0]).toMatchObject({ method: 'int8:g64', status: 'done', quality: { tokens: 30 } })
+    const removal = await json<Removal>(['models', 'remove', name, '--yes'])
+    expect(removal.frees).toBeGreaterThanOrEqual(bytes)
+    expect(filesUnder(join(home, 'hf', 'hub')).map((file) => statSync(file).size).reduce((a, b) => a + b, 0)).toBeLessThan(1000)
   })
 })
 
