@@ -88,7 +88,7 @@ function holds(bytes: Uint8Array, at: number, text: string): boolean {
 
 /** XXH64 of length and header with the digits of the checksum as zeros. */
 function checksumOf(header: Uint8Array): string {
-  const blank = header.slice()
+  const blank = new Uint8Array(header)
   encoder.encodeInto(NO_CHECKSUM, blank.subarray(CHECKSUM_AT))
   return xxh64(blank)
 }

@@ -95,10 +95,10 @@ function bound({ id, params }: SideSpec['transforms'][number], block: BlockShape
 type ArrayMaker = new (buffer: ArrayBufferLike, begin: number, length: number) => StreamArray
 const ARRAYS: Record<StreamDtype, ArrayMaker> = { U8: Uint8Array, I8: Int8Array, U16: Uint16Array, F16: Uint16Array, BF16: Uint16Array, F32: Float32Array }
 
-/** Bytes as elements of a dtype, under the same memory where it is aligned for them. Hosts are little-endian, as the file is. */
+/** Bytes as elements of a dtype, under the same memory where it is aligned for them, else of a copy (a Buffer's own slice would be none). Hosts are little-endian, as the file is. */
 export function elementsOf(bytes: Uint8Array, dtype: StreamDtype): StreamArray {
   const size = DTYPE_BITS[dtype] / 8
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
   return new ARRAYS[dtype](aligned.buffer, aligned.byteOffset, aligned.length / size)
 }
 

@@ -59,7 +59,7 @@ function floatsOfF32(bytes: Uint8Array): Float32Array {
 }
 
 function halves(bytes: Uint8Array): Uint16Array {
-  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice()
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes)
   return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2)
 }
 
