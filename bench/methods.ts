@@ -10,11 +10,11 @@ import { bestSeconds, normalValues, printTable } from './measure.ts'
 
 /** Layers of a small model and of a large one, at 2,048 tokens. */
 const SIZES = [{ kvHeads: 3, tokens: 2048, headDim: 64 }, { kvHeads: 8, tokens: 2048, headDim: 128 }] as const
-/** MB of F32 a second that one thread should do: of blocks of values with a scale, and of what has a codebook, a rotation of rows, sparse values or an entropy coder. */
+/** MB of F32 a second that one thread should do: of blocks of values with a scale, and of what has a codebook, a rotation of rows, clusters, sparse values or an entropy coder. */
 const BAR = 1000
 const LOWER_BAR = 200
 /** Which quantizers and transforms the lower bar is for: a new one is held to the other. */
-const LOWER = /^(turbo|polar|qjl|nuq|gear|cachegen|outliers|sparse)/
+const LOWER = /^(turbo|polar|qjl|nuq|gear|cachegen|skvq|outliers|sparse)/
 /** What codecs are measured on: two codes a byte, a code a byte, and F16. */
 const CODED = ['int4', 'cachegen', 'none'] as const
 const CONTEXT = { from: 0, rope: { theta: 10_000, rotaryDims: 64, scaling: null } }

@@ -49,6 +49,8 @@ describe('flags of a sweep', () => {
   it('names what there is where a mode or provider is not', () => {
     expect(specOf({ mode: 'streaming', block: '32' })).toEqual({ mode: 'streaming', block: 32 })
     expect(messageOf(() => specOf({ mode: 'online' }))).toBe('INVALID_INPUT --mode: this version has no "online": there is handoff, streaming, in-pass')
+    expect(specOf({ mode: 'in-pass', queries: 'q8_0' })).toEqual({ mode: 'in-pass', queries: 'q8_0' })
+    expect(messageOf(() => specOf({ queries: 'q4_0' }))).toContain('--queries: this version has no "q4_0": there is exact, q8_0')
     expect(messageOf(() => specOf({ provider: 'cuda' }))).toContain('there is cpu')
     expect(messageOf(() => specOf({ join: 'x' }))).toContain('file, hf-rows, documents')
   })

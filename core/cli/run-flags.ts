@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { LabError } from '#core/contract/errors.ts'
-import { BOS_POLICIES, GATE_METRICS, JOIN_RULES, MODES } from '#core/contract/choices.ts'
+import { BOS_POLICIES, GATE_METRICS, JOIN_RULES, MODES, QUERIES } from '#core/contract/choices.ts'
 import type { CalibrationSpec, GateSpec, RunSpec } from '#core/contract/spec.ts'
 
 /** Flags as typed; what was not given is not there. */
@@ -10,6 +10,7 @@ export type RunFlags = {
   column?: string
   mode?: string
   block?: string
+  queries?: string
   join?: string
   bos?: string
   context?: string
@@ -42,6 +43,7 @@ export function addScoringFlags(command: Command): Command {
     .option(...COLUMN)
     .option('--mode <mode>', 'when the cache is compressed: handoff (once, between two passes), streaming (as tokens leave the recent window), in-pass (as they are read) (default: handoff)')
     .option('--block <tokens>', 'tokens that streaming feeds at once (default: 64)')
+    .option('--queries <how>', 'in-pass, queries beside keys that round: exact, or q8_0 as llama.cpp rounds them on the CPU (default: exact)')
     .option('--join <rule>', 'how a text becomes one stream: file, hf-rows, documents (default: file)')
     .option('--bos <policy>', 'beginning-of-sequence token: model, always, never (default: model)')
     .option('--calibration <name>', 'the text that methods with :cal learn from, as --data; not one that shares paragraphs with it')
@@ -67,6 +69,7 @@ export function specOf(flags: RunFlags): Partial<RunSpec> {
   if (flags.column !== undefined) spec.column = flags.column
   if (flags.mode !== undefined) spec.mode = oneOf('--mode', flags.mode, MODES)
   if (flags.block !== undefined) spec.block = whole('--block', flags.block)
+  if (flags.queries !== undefined) spec.queries = oneOf('--queries', flags.queries, QUERIES)
   if (flags.join !== undefined) spec.join = oneOf('--join', flags.join, JOIN_RULES)
   if (flags.bos !== undefined) spec.bos = oneOf('--bos', flags.bos, BOS_POLICIES)
   const calibration = calibrationOf(flags)

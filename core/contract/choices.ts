@@ -10,6 +10,9 @@ export const GATE_METRICS = ['lnRatio', 'klMean', 'klP99', 'deltaPerplexity'] as
 /** How the cache is compressed while a text is scored: once between two passes, as tokens leave a window, or as they are read. */
 export const MODES = ['handoff', 'streaming', 'in-pass'] as const
 
+/** How queries enter attention in-pass: as the model makes them, or beside keys that round rounded to ggml's q8_0, as llama.cpp's CPU kernel does. */
+export const QUERIES = ['exact', 'q8_0'] as const
+
 /** How texts become one stream of tokens. */
 export const JOIN_RULES = ['file', 'hf-rows', 'documents'] as const
 

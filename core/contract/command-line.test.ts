@@ -32,6 +32,7 @@ const everything: RunSpec = {
   calibration: { data: 'other text.txt', column: 'b', join: 'documents', windows: 5 },
   mode: 'streaming',
   block: 10,
+  queries: 'exact',
   contextLength: 128,
   prefixLength: 100,
   advance: 28,
@@ -56,7 +57,7 @@ describe('commandLine', () => {
   })
 
   it('is read back by the command line as the same spec', () => {
-    for (const spec of [defaultSpec({}), everything, defaultSpec({ windows: 7, bos: 'always', gate: { ...STRICT_GATE, klP99: null } })]) {
+    for (const spec of [defaultSpec({}), everything, { ...everything, mode: 'in-pass', block: null, queries: 'q8_0' } as const, defaultSpec({ windows: 7, bos: 'always', gate: { ...STRICT_GATE, klP99: null } })]) {
       expect(readBack(commandLine(spec))).toEqual(spec)
     }
   })

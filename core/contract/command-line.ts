@@ -22,6 +22,7 @@ export function commandLine(spec: RunSpec): string {
   }
   flag('--mode', spec.mode, 'handoff')
   if (spec.block !== null) flag('--block', spec.block)
+  flag('--queries', spec.queries, 'exact')
   flag('--context', spec.contextLength)
   flag('--prefix', spec.prefixLength)
   flag('--advance', spec.advance, spec.contextLength)

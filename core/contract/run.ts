@@ -88,6 +88,8 @@ export type Protocol = {
   scoredTokens: number
   /** The text that methods with `:cal` learned from, where there are such methods. */
   calibration?: CalibrationFacts
+  /** How queries were rounded, where they were. */
+  queries?: RunSpec['queries']
   /** SHA-256 of the canonical JSON of all fields above but `windows` and `scoredTokens`, and of the text's token ids. */
   fingerprint: string
 }

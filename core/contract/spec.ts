@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { BOS_POLICIES, JOIN_RULES, MODES } from './choices.ts'
+import { BOS_POLICIES, JOIN_RULES, MODES, QUERIES } from './choices.ts'
 
 /** Limits of a method's damage; each is in the unit of the metric, null = not part of the gate. */
 export const gateSpec = z
@@ -43,6 +43,8 @@ export const runSpec = z
     mode: z.enum(MODES),
     /** In streaming the tokens that are fed at once; null in other modes. */
     block: z.int().min(1).nullable().default(null),
+    /** Other than `exact` only in-pass. */
+    queries: z.enum(QUERIES).default('exact'),
     contextLength: z.int().min(4).max(1_048_576),
     prefixLength: z.int().min(1),
     /** Tokens from the start of one window to the start of the next. */

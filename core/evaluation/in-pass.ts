@@ -2,6 +2,7 @@ import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import { SIDES, type KvArrays } from '#core/kv/cache.ts'
 import { layerMethods } from '#core/kv/layers.ts'
+import { roundQueries } from '#core/kv/queries.ts'
 import type { HiddenStates } from './head.ts'
 import { emptyArrays, type ModeRow, type Origin, type Restore, type WindowMode } from './mode.ts'
 import type { Reference } from './score.ts'
@@ -10,7 +11,8 @@ import { ScoredStates } from './scored-states.ts'
 
 /**
  * The mode in which all tokens of a window are fed at once and every token's keys and values, its own included, go through the method before anything attends to them.
- * Logits at positions P..C-2 score tokens P+1..C-1. The session must have been opened `layered`.
+ * Logits at positions P..C-2 score tokens P+1..C-1. The session must have been opened `layered`;
+ * where it hands out queries, these are rounded to q8_0 beside keys that round, as llama.cpp does.
  */
 export class InPass implements WindowMode {
   readonly #session: ModelSession
@@ -39,7 +41,8 @@ export class InPass implements WindowMode {
         }
         keep(own, row.original, layer)
         const method = row.byLayer[layer]
-        if (row.method && method && !row.failure) row.failure = this.#restoreLayer(own, ids.length, method, { method: row.method, layer })
+        const query = arrays.query?.subarray((index * arrays.query.length) / rows.length, ((index + 1) * arrays.query.length) / rows.length)
+        if (row.method && method && !row.failure) row.failure = this.#restoreLayer(own, query, ids.length, method, { method: row.method, layer })
         keep(own, row.attended, layer)
       }
     })
@@ -49,10 +52,12 @@ export class InPass implements WindowMode {
     return rows.map(({ original, attended, failure }, index) => ({ scores: failure ?? scores[index] ?? new LabError('INTERNAL', 'a row without scores'), original: { shape, ...original }, attended, settled }))
   }
 
-  /** One layer through a KV file of its own, in place. What went wrong, where its values are not what its method can hold. */
-  #restoreLayer(own: KvArrays, tokens: number, method: Method, origin: Origin): LabError | null {
+  /** One layer through a KV file of its own, in place, and queries rounded as its keys ask for. What went wrong, where its values are not what its method can hold. */
+  #restoreLayer(own: KvArrays, query: Float32Array | undefined, tokens: number, method: Method, origin: Origin): LabError | null {
     try {
-      this.#restore({ shape: { ...this.#session.shape(tokens), layers: 1 }, ...own }, method, own, origin)
+      const shape = this.#session.shape(tokens)
+      this.#restore({ shape: { ...shape, layers: 1 }, ...own }, method, own, origin)
+      if (query) roundQueries(query, shape.headDim, method.key)
       return null
     } catch (error) {
       if (error instanceof LabError) return new LabError(error.code, `layer ${origin.layer} of the model, by itself: ${error.message}`, error.details)

@@ -1,21 +1,26 @@
 import { dirname } from 'node:path'
 import { openFile } from '#core/bytes/file.ts'
 import { LabError } from '#core/contract/errors.ts'
+import { queriesMisfit } from '#core/kv/queries.ts'
 import type { ModelFolder } from '#core/library/models.ts'
 import { splitHead } from '#core/onnx/head.ts'
 import type { KvGraph } from '#core/onnx/kv-graph.ts'
 import { cutLayers } from '#core/onnx/layers.ts'
 import { MAX_GRAPH_BYTES, readModel, writeModel } from '#core/onnx/model.ts'
+import { queriesOf } from '#core/onnx/queries.ts'
 import { openGraph, type Feeds, type Graph, type Tensor } from './runtime.ts'
 
-/** Called with the keys and values of a layer, `[batch, kvHeads, tokens, headDim]`, whose data may be changed in place before the next layer reads them. */
-export type LayerEdit = (layer: number, key: Tensor, value: Tensor) => void
+/**
+ * Called with the keys and values of a layer, `[batch, kvHeads, tokens, headDim]`, whose data may be changed in place before the next layer reads them; and with its queries, rows of
+ * headDim by batch, where the graph was cut at these too.
+ */
+export type LayerEdit = (layer: number, key: Tensor, value: Tensor, query: Tensor | null) => void
 
 /**
  * Open a model's graph cut at each layer's keys and values (core/onnx/layers.ts), on the CPU with `threads` threads; `output`: the hidden states of a graph that is
- * split before its LM head, or `logits`. Its weights are in memory once more. Throws LabError MODEL_UNSUPPORTED with the reason where it cannot be cut, and as `openGraph`.
+ * split before its LM head, or `logits`; `atQueries`: cut at each layer's queries too. Its weights are in memory once more. Throws LabError MODEL_UNSUPPORTED with the reason where it cannot be cut, and as `openGraph`.
  */
-export async function openLayered(model: ModelFolder, graph: KvGraph, output: string, threads: number): Promise<LayeredBody> {
+export async function openLayered(model: ModelFolder, graph: KvGraph, output: string, threads: number, atQueries: boolean): Promise<LayeredBody> {
   const source = await openFile(model.onnxPath)
   const parts: Graph[] = []
   try {
@@ -24,7 +29,10 @@ export async function openLayered(model: ModelFolder, graph: KvGraph, output: st
     const split = output === 'logits' ? { body: read } : splitHead(read)
     const body = 'reason' in split ? read : split.body
     const outputs = body.graph.output.filter(({ name }) => name === output)
-    const cut = cutLayers(body, graph, outputs)
+    const misfit = atQueries ? queriesMisfit(graph.headDim) : null
+    const queries = misfit !== null ? { reason: misfit } : atQueries ? queriesOf(body, graph.present) : []
+    if ('reason' in queries) throw new LabError('MODEL_UNSUPPORTED', `in-pass with rounded queries: ${model.onnxPath}: ${queries.reason}; use --queries exact`)
+    const cut = cutLayers(body, graph, outputs, queries)
     if ('reason' in cut) throw new LabError('MODEL_UNSUPPORTED', `in-pass: ${model.onnxPath}: ${cut.reason}`)
     const types = new Map<string, string>()
     for (let index = 0; index < cut.parts; index++) {
@@ -33,7 +41,7 @@ export async function openLayered(model: ModelFolder, graph: KvGraph, output: st
       parts.push(part)
       for (const { name, type } of part.outputs) types.set(name, type)
     }
-    return new LayeredBody(parts, graph, output)
+    return new LayeredBody(parts, graph, queries, output)
   } catch (error) {
     for (const part of parts) await part.release()
     throw error
@@ -46,12 +54,14 @@ export async function openLayered(model: ModelFolder, graph: KvGraph, output: st
 export class LayeredBody {
   readonly #parts: readonly Graph[]
   readonly #graph: KvGraph
+  readonly #queries: readonly string[]
   readonly #output: string
 
   /** Use `openLayered`. */
-  constructor(parts: readonly Graph[], graph: KvGraph, output: string) {
+  constructor(parts: readonly Graph[], graph: KvGraph, queries: readonly string[], output: string) {
     this.#parts = parts
     this.#graph = graph
+    this.#queries = queries
     this.#output = output
   }
 
@@ -74,7 +84,7 @@ export class LayeredBody {
       Object.assign(values, results)
       const names = this.#graph.present[index]
       const [key, value] = [results[names?.key ?? ''], results[names?.value ?? '']]
-      if (key && value) edit(index, key, value)
+      if (key && value) edit(index, key, value, results[this.#queries[index] ?? ''] ?? null)
       // What no later part reads need not be held.
       for (const name of Object.keys(values)) if (name !== this.#output && (lastReader.get(name) ?? -1) <= index) delete values[name]
     }

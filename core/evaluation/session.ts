@@ -23,9 +23,12 @@ export type SessionInfo = Pick<KvGraph, 'layers' | 'kvHeads' | 'headDim' | 'kvDt
 
 /**
  * `graphs`: the folder that keeps edited graphs; without one they are made anew. `whole`: run the graph as it is, unedited. `layered`: cut at every layer too, for `inPass`;
- * the weights are in memory once more then.
+ * the weights are in memory once more then. `queries`: layered, hand out queries too.
  */
-export type SessionOptions = { readonly threads: number; readonly graphs?: string; readonly whole?: boolean; readonly layered?: boolean }
+export type SessionOptions = { readonly threads: number; readonly graphs?: string; readonly whole?: boolean; readonly layered?: boolean; readonly queries?: boolean }
+
+/** What `inPass` hands out of one layer. */
+export type LayerArrays = Readonly<Record<Side, Float32Array>> & { readonly query?: Float32Array }
 
 /**
  * Open a model on the CPU with `threads` threads: split before its LM head, or whole where that cannot be done or its parts do not run. Throws LabError MODEL_UNSUPPORTED (a graph that cannot be evaluated, and why) or
@@ -34,7 +37,7 @@ export type SessionOptions = { readonly threads: number; readonly graphs?: strin
 export async function openSession(model: ModelFolder, options: SessionOptions): Promise<ModelSession> {
   const session = await openUncut(model, options)
   try {
-    if (options.layered) await session.openLayers(model)
+    if (options.layered) await session.openLayers(model, options.queries ?? false)
     return session
   } catch (error) {
     await session.release()
@@ -128,9 +131,9 @@ export class ModelSession {
     return this.#body.seconds + (this.#head?.seconds ?? 0) + (this.#layered?.seconds ?? 0)
   }
 
-  /** Open the graph cut at every layer, for `inPass`. Throws LabError MODEL_UNSUPPORTED with the reason where it cannot be cut. */
-  async openLayers(model: ModelFolder): Promise<void> {
-    this.#layered ??= await openLayered(model, this.#graph, this.#output, this.threads)
+  /** Open the graph cut at every layer, and with `queries` at these too, for `inPass`. Throws LabError MODEL_UNSUPPORTED with the reason where it cannot be cut. */
+  async openLayers(model: ModelFolder, queries: boolean): Promise<void> {
+    this.#layered ??= await openLayered(model, this.#graph, this.#output, this.threads, queries)
   }
 
   /** The KV cache of `ids`, `[kvHeads, tokens, headDim]` a layer. Throws LabError INVALID_INPUT (ids or length the model cannot take) or MODEL_UNSUPPORTED (the graph failed). */
@@ -220,14 +223,16 @@ export class ModelSession {
 
   /**
    * One pass of a batch of equal rows without a past, in which every layer's keys and values, `[batch, kvHeads, tokens, headDim]`, go through `edit` before any token
-   * attends to them: what it writes into them is what the pass, and its result, is of. The session must have been opened `layered`. Throws as `logits`.
+   * attends to them: what it writes into them is what the pass, and its result, is of. Queries, rows of headDim by batch, where the session hands them out.
+   * The session must have been opened `layered`. Throws as `logits`.
    */
-  async inPass(ids: Uint32Array, batch: number, edit: (layer: number, arrays: Readonly<Record<Side, Float32Array>>) => void): Promise<HiddenStates> {
+  async inPass(ids: Uint32Array, batch: number, edit: (layer: number, arrays: LayerArrays) => void): Promise<HiddenStates> {
     if (!this.#layered) throw new LabError('INTERNAL', `${this.#name} was not opened for passes layer by layer`)
-    const results = await this.#layered.run(this.#feeds(null, ids, batch), (layer, key, value) => {
-      const arrays = { key: floatsOf(key), value: floatsOf(value) }
+    const results = await this.#layered.run(this.#feeds(null, ids, batch), (layer, key, value, query) => {
+      if (query && (query.dims[0] !== batch || query.dims.at(-1) !== this.info.headDim)) throw new LabError('MODEL_UNSUPPORTED', `${this.#name}: its queries of layer ${layer} are not rows of a head: use --queries exact`)
+      const arrays = { key: floatsOf(key), value: floatsOf(value), ...(query ? { query: floatsOf(query) } : {}) }
       edit(layer, arrays)
-      for (const [tensor, values] of [[key, arrays.key], [value, arrays.value]] as const) if (tensor.data instanceof Uint16Array) kernels.encodeFloats('F16', values, tensor.data)
+      for (const [tensor, values] of [[key, arrays.key], [value, arrays.value], [query, arrays.query]] as const) if (values && tensor?.data instanceof Uint16Array) kernels.encodeFloats('F16', values, tensor.data)
     })
     return this.#statesOf(results, batch, ids.length)
   }

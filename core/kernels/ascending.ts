@@ -1,47 +1,50 @@
-/** A power of two. */
-const BINS = 4096
+import { kernels } from './index.ts'
+import { BIN_TILE, BINS } from './sorted-bins.ts'
+
+/** Least and largest are found in so many lanes. */
+const LANES = 64
 
 export type Below = { readonly count: number; readonly sum: number }
 
 /**
- * Finite numbers as if they were sorted, for some hundreds of questions: they are only put into bins of equal width, and the bin that a question falls into is
- * looked through. The numbers themselves stay as they are.
+ * Finite numbers as if they were sorted, for some hundreds of questions: they are only put into bins of equal width, tile by tile, and the bin that a question
+ * falls into is looked through. The numbers themselves stay as they are.
  */
 export class Ascending {
   readonly #least: number
   readonly #factor: number
-  readonly #numbers: Float32Array
-  /** Where each bin begins, and the sum of all before. */
+  /** The numbers tile by tile in the order of their bins, and where each bin of a tile ends in it. */
+  readonly #sorted: Float32Array
+  readonly #ends: Uint16Array
+  /** Where each bin would begin if all were sorted, and the sum of all before. */
   readonly #begins = new Uint32Array(BINS + 1)
   readonly #sums = new Float64Array(BINS + 1)
+  /** Bins that were asked for: one question is often in the bin of one before. */
+  readonly #known = new Map<number, Float32Array>()
 
   constructor(numbers: Float32Array) {
     const { least, most } = extent(numbers)
     const width = most - least
-    const factor = width > 0 ? Math.min((BINS - 1) / width, Number.MAX_VALUE) : 0
-    const bins = new Uint16Array(numbers.length)
-    const counts = new Uint32Array(BINS)
-    const totals = new Float64Array(BINS)
-    count(numbers, least, factor, bins, counts, totals)
-    for (let bin = 0; bin < BINS; bin++) {
-      this.#begins[bin + 1] = this.#begins[bin]! + counts[bin]!
-      this.#sums[bin + 1] = this.#sums[bin]! + totals[bin]!
-    }
     this.#least = least
-    this.#factor = factor
-    this.#numbers = moved(numbers, bins, this.#begins.slice(0, BINS))
+    this.#factor = width > 0 ? Math.min((BINS - 1) / width, Number.MAX_VALUE) : 0
+    this.#sorted = new Float32Array(numbers.length)
+    this.#ends = new Uint16Array(Math.ceil(numbers.length / BIN_TILE) * BINS)
+    const totals = new Float64Array(BINS)
+    kernels.sortIntoBins(numbers, least, this.#factor, this.#sorted, this.#ends, totals)
+    for (let at = 0; at < this.#ends.length; at += BINS) for (let bin = 0; bin < BINS; bin++) this.#begins[bin + 1]! += this.#ends[at + bin]!
+    for (let bin = 0; bin < BINS; bin++) this.#sums[bin + 1] = this.#sums[bin]! + totals[bin]!
   }
 
   /** How many there are, and their sum. */
   get all(): Below {
-    return { count: this.#numbers.length, sum: this.#sums[BINS]! }
+    return { count: this.#sorted.length, sum: this.#sums[BINS]! }
   }
 
   /** The number at an index. */
   at(index: number): number {
     let bin = 0
     for (let step = BINS >> 1; step > 0; step >>= 1) if (this.#begins[bin + step]! <= index) bin += step
-    return this.#numbers.slice(this.#begins[bin], this.#begins[bin + 1]).sort()[index - this.#begins[bin]!]!
+    return this.#numbersOf(bin).slice().sort()[index - this.#begins[bin]!]!
   }
 
   /** How many are below x, which is finite, and their sum. */
@@ -49,8 +52,8 @@ export class Ascending {
     const bin = Math.max(0, Math.min(BINS - 1, (x - this.#least) * this.#factor)) | 0
     let count = this.#begins[bin]!
     let sum = this.#sums[bin]!
-    const [numbers, end] = [this.#numbers, this.#begins[bin + 1]!]
-    for (let i = count; i < end; i++) {
+    const numbers = this.#numbersOf(bin)
+    for (let i = 0; i < numbers.length; i++) {
       const y = numbers[i]!
       if (y >= x) continue
       count++
@@ -58,33 +61,26 @@ export class Ascending {
     }
     return { count, sum }
   }
+
+  /** The numbers of a bin in their own order. */
+  #numbersOf(bin: number): Float32Array {
+    const known = this.#known.get(bin)
+    if (known) return known
+    const [sorted, ends] = [this.#sorted, this.#ends]
+    const numbers = new Float32Array(this.#begins[bin + 1]! - this.#begins[bin]!)
+    for (let tile = 0, at = bin, count = 0; count < numbers.length; tile += BIN_TILE, at += BINS) {
+      const end = tile + ends[at]!
+      for (let i = bin === 0 ? tile : tile + ends[at - 1]!; i < end; i++) numbers[count++] = sorted[i]!
+    }
+    this.#known.set(bin, numbers)
+    return numbers
+  }
 }
 
 function extent(numbers: Float32Array): { least: number; most: number } {
-  let least = Infinity
-  let most = -Infinity
-  for (let i = 0; i < numbers.length; i++) {
-    const x = numbers[i]!
-    if (x < least) least = x
-    if (x > most) most = x
-  }
-  return { least, most }
-}
-
-/** Finds the bin of each number, and of each bin how many there are and their sum. */
-function count(numbers: Float32Array, least: number, factor: number, bins: Uint16Array, counts: Uint32Array, totals: Float64Array): void {
-  for (let i = 0; i < numbers.length; i++) {
-    const x = numbers[i]!
-    const bin = ((x - least) * factor) | 0
-    bins[i] = bin
-    counts[bin]!++
-    totals[bin]! += x
-  }
-}
-
-/** The numbers bin by bin; `next` is where each begins. */
-function moved(numbers: Float32Array, bins: Uint16Array, next: Uint32Array): Float32Array {
-  const out = new Float32Array(numbers.length)
-  for (let i = 0; i < numbers.length; i++) out[next[bins[i]!]!++] = numbers[i]!
-  return out
+  const rest = numbers.length % LANES
+  const [low, high] = [new Float32Array(LANES), new Float32Array(LANES)]
+  kernels.findRanges(numbers.subarray(rest), { byChannel: true, heads: 1, tokens: (numbers.length - rest) / LANES, headDim: LANES }, low, high)
+  const others = numbers.subarray(0, rest)
+  return { least: Math.min(...low, ...others), most: Math.max(...high, ...others) }
 }

@@ -1,18 +1,11 @@
+import { kernels } from './index.ts'
+
 const ROUNDS = 50
 
 /** Least and largest value of each channel of each head of a layer [heads, tokens, headDim], by head and channel. */
 export function channelEnds(values: Float32Array, heads: number, tokens: number, headDim: number): { low: Float32Array; high: Float32Array } {
-  const low = new Float32Array(heads * headDim).fill(Infinity)
-  const high = new Float32Array(heads * headDim).fill(-Infinity)
-  for (let head = 0, at = 0; head < heads; head++) {
-    for (let token = 0; token < tokens; token++) {
-      for (let c = head * headDim; c < (head + 1) * headDim; c++, at++) {
-        const x = values[at]!
-        if (x < low[c]!) low[c] = x
-        if (x > high[c]!) high[c] = x
-      }
-    }
-  }
+  const [low, high] = [new Float32Array(heads * headDim), new Float32Array(heads * headDim)]
+  kernels.findRanges(values, { byChannel: true, heads, tokens, headDim }, low, high)
   return { low, high }
 }
 

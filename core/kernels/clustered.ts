@@ -1,4 +1,4 @@
-import { f32ToF8e4m3, f8e4m3ToF32 } from '#core/bytes/float.ts'
+import { decodeF8e4m3, f32ToF8e4m3 } from '#core/bytes/float.ts'
 import { LabError } from '#core/contract/errors.ts'
 import { packRounded, unpackScaled } from './packing.ts'
 
@@ -18,12 +18,11 @@ const E4M3_END = 464
  * then stored in E4M3. `p`: the part of the range that has codes. A cluster without channels has scale and zero point 0. Throws LabError OUT_OF_RANGE above E4M3's 448.
  */
 export function quantizeClustered(values: Float32Array, shape: ClusteredShape, bits: number, p: number, { codes, scales, zeros, clusters }: ClusteredStreams): void {
-  const { tokens, headDim, count } = shape
+  const { heads, tokens, headDim, count } = shape
   const top = (1 << bits) - 1
-  const { places, ends } = membersOf(clusters, shape)
-  const numbers = new Float32Array(values.length)
-  // One token's values in the order of the clusters; what is stored here is rounded to F32.
-  const row = new Float32Array(places.length)
+  const { channels, places, ends } = membersOf(clusters, shape)
+  // One token's values in the order of the clusters, and its quotients in that of the channels; what is stored here is rounded to F32.
+  const [row, quotients] = [new Float32Array(places.length), new Float32Array(places.length)]
   for (let token = 0; token < tokens; token++) {
     for (let k = 0, from = 0; k < count; from = ends[k++]!) {
       const at = token * count + k
@@ -44,11 +43,11 @@ export function quantizeClustered(values: Float32Array, shape: ClusteredShape, b
       zeros[at] = finiteE4m3(zero, 'zero point')
       for (let i = from; i < end; i++) {
         const q = Math.fround(row[i]! - zero) / scale
-        numbers[places[i]! + token * headDim] = q > top ? top : q > 0 ? q : 0
+        quotients[channels[i]!] = q > top ? top : q > 0 ? q : 0
       }
     }
+    for (let head = 0; head < heads; head++) packRounded(quotients, head * headDim, headDim, 1, 0, bits, codes, ((head * tokens + token) * headDim * bits) / 8)
   }
-  packRounded(numbers, 0, numbers.length, 1, 0, bits, codes, 0)
 }
 
 /** x' = fround(fround(q s) + z). Returns whether all scales and zero points are numbers and all clusters such as there are. */
@@ -56,7 +55,9 @@ export function dequantizeClustered({ codes, scales, zeros, clusters }: Clustere
   const { heads, tokens, headDim, count } = shape
   if (clusters.some((cluster) => cluster >= count)) return false
   unpackScaled(codes, 0, bits, 0, 1, 0, out, 0, out.length)
-  const [factors, offsets] = [Float32Array.from(scales, f8e4m3ToF32), Float32Array.from(zeros, f8e4m3ToF32)]
+  const [factors, offsets] = [new Float32Array(scales.length), new Float32Array(zeros.length)]
+  decodeF8e4m3(scales, factors)
+  decodeF8e4m3(zeros, offsets)
   for (let head = 0, at = 0; head < heads; head++) {
     for (let token = 0; token < tokens; token++) {
       for (let c = head * headDim; c < (head + 1) * headDim; c++, at++) {
@@ -68,15 +69,15 @@ export function dequantizeClustered({ codes, scales, zeros, clusters }: Clustere
   return [scales, zeros].every((codes) => codes.every((code) => (code & 0x7f) < 0x7f))
 }
 
-/** Where the channels of each cluster in turn have their values of the first token, and where each cluster's end among them: the order that the channels are put in. */
-function membersOf(clusters: Uint16Array, { tokens, headDim, count }: ClusteredShape): { places: Uint32Array; ends: Uint32Array } {
+/** The channels of each cluster in turn, where they have their values of the first token, and where each cluster's end among them: the order that the channels are put in. */
+function membersOf(clusters: Uint16Array, { tokens, headDim, count }: ClusteredShape): { channels: Uint32Array; places: Uint32Array; ends: Uint32Array } {
   const ends = new Uint32Array(count)
   for (const cluster of clusters) ends[cluster]! += 1
   for (let k = 1; k < count; k++) ends[k]! += ends[k - 1]!
   const next = Uint32Array.from(ends, (_, k) => (k === 0 ? 0 : ends[k - 1]!))
-  const places = new Uint32Array(clusters.length)
-  clusters.forEach((cluster, c) => (places[next[cluster]!++] = Math.floor(c / headDim) * tokens * headDim + (c % headDim)))
-  return { places, ends }
+  const channels = new Uint32Array(clusters.length)
+  clusters.forEach((cluster, c) => (channels[next[cluster]!++] = c))
+  return { channels, places: channels.map((c) => Math.floor(c / headDim) * tokens * headDim + (c % headDim)), ends }
 }
 
 /** E4M3 bits of a scale or zero point. */

@@ -62,6 +62,20 @@ describe('blocks of levels', () => {
     }
   })
 
+  it.each([false, true])('nvfp4 under a scale of its layer, 4over6 %s: the same blocks and errors', (fourOverSix) => {
+    const property = fc.property(runs(64), (values) => {
+      const most = values.reduce((max, x) => Math.max(max, Math.abs(x)), 0)
+      const scale = Math.max(2 ** -126, Math.fround((most / (6 * (fourOverSix ? 256 : 448))) * (1 + 2 ** -22)))
+      const blocks = same((implementation) => {
+        const out = shifted(Uint8Array, (values.length / 64) * 36)
+        implementation.quantizeScaledNvfp4(values, scale, fourOverSix, out)
+        return out
+      })
+      expect(blocks instanceof Uint8Array).toBe(values.every(Number.isFinite))
+    })
+    fc.assert(property, { numRuns: 100 })
+  })
+
   it.each(['iq4_nl', 'mxfp4', 'nvfp4'] as const)('%s: the same values from any bytes', (format) => {
     const { values: size, bytes } = LEVEL_BLOCKS[format]
     const property = fc.property(fc.integer({ min: 1, max: 600 }), fc.integer(), (count, seed) => {

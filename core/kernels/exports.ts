@@ -7,6 +7,7 @@ export type Exports = {
   readonly scalesAt: Place
   readonly zerosAt: Place
   readonly stepsAt: Place
+  readonly offsetsAt: Place
   readonly sumsAt: Place
   readonly levelsAt: Place
   readonly boundsAt: Place
@@ -20,6 +21,8 @@ export type Exports = {
   readonly angles3At: Place
   readonly angles4At: Place
   readonly leftAt: Place
+  readonly endsAt: Place
+  readonly totalsAt: Place
   quantizeGroups(groups: number, groupSize: number, bits: number, asym: number, clip: number): number
   dequantizeGroups(groups: number, groupSize: number, bits: number, asym: number): number
   quantizeChannels(rows: number, width: number, bits: number, asym: number, clip: number): number
@@ -30,7 +33,7 @@ export type Exports = {
   readonly dequantizeIq4nl: Converter
   readonly quantizeMxfp4: Converter
   readonly dequantizeMxfp4: Converter
-  quantizeNvfp4(blocks: number, fourOverSix: number): number
+  quantizeNvfp4(blocks: number, fourOverSix: number, scale: number): number
   readonly dequantizeNvfp4: Converter
   quantizeNormalFloat(groups: number, groupSize: number): number
   dequantizeNormalFloat(groups: number, groupSize: number): number
@@ -45,7 +48,7 @@ export type Exports = {
   dequantizePolar(rows: number, headDim: number): number
   selectRows(rows: number, length: number, index: number): void
   timesRight(rows: number, columns: number, rank: number): void
-  addTimesLeft(rows: number, columns: number, rank: number): void
+  addTimesLeft(rows: number, columns: number, rank: number, at: number): void
   addProduct(rows: number, columns: number, rank: number): void
   readonly encodeF16: Converter
   readonly encodeBf16: Converter
@@ -61,6 +64,12 @@ export type Exports = {
   largestLogit(count: number): number
   addExps(count: number, shift: number): void
   addComparison(count: number, shift: number, knownShift: number): void
+  widenChannelRanges(rows: number, width: number): void
+  findRowRanges(rows: number, width: number): void
+  divideByChannel(rows: number, width: number): void
+  divideByRow(rows: number, width: number): void
+  sortIntoBins(count: number, least: number, factor: number): void
+  transposeBytes(rows: number, columns: number): void
   prepareRansEncoder(): void
   prepareRansDecoder(): void
   /** How many coded bytes it wrote or took. */

@@ -25,6 +25,9 @@ const NV_SUB_VALUES = 16
 /** Code of 448, the largest E4M3 number; 0x7f is NaN. */
 const E4M3_TOP = 0x7e
 const E4M3_MAX = 448
+/** From which magnitude on sixteen values under a scale of their layer become a quarter of themselves, and how many codes more their own scale then is. */
+export const NV_QUARTERED = 512
+const NV_QUARTER_CODES = 16
 const SIX = 6
 const FOUR = 4
 
@@ -66,6 +69,25 @@ export function quantizeNvfp4(values: Float32Array, fourOverSix: boolean, blocks
       blocks[to + s] = code
       packCodes(values, from, NV_SUB_VALUES, f8e4m3ToF32(code), blocks, to + NV_SUB_BLOCKS + (s * NV_SUB_VALUES) / 2)
     }
+  }
+}
+
+/** Kernels.quantizeScaledNvfp4 in TypeScript. */
+export function quantizeScaledNvfp4(values: Float32Array, scale: number, fourOverSix: boolean, blocks: Uint8Array): void {
+  refuseNonFinite(values)
+  const block = new Float32Array(NV_VALUES)
+  const bits = bitsUnder(block)
+  for (let at = 0, to = 0; at < values.length; at += NV_VALUES, to += NV_BYTES) {
+    for (let i = 0; i < NV_VALUES; i++) block[i] = values[at + i]! / scale
+    let large = 0
+    for (let s = 0; s < NV_SUB_BLOCKS; s++) {
+      const from = s * NV_SUB_VALUES
+      if (largestMagnitude(bits, from, NV_SUB_VALUES) < NV_QUARTERED) continue
+      large |= 1 << s
+      for (let i = from; i < from + NV_SUB_VALUES; i++) block[i] = block[i]! / 4
+    }
+    quantizeNvfp4(block, fourOverSix, blocks.subarray(to, to + NV_BYTES))
+    for (let s = 0; s < NV_SUB_BLOCKS; s++) blocks[to + s]! += (large >> s) & 1 ? NV_QUARTER_CODES : 0
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PolarStreams } from './polar.ts'
+import type { Ranges } from './ranges.ts'
 
 /** A cache type of ggml: bits of a code, and whether blocks have a minimum (`_1`) beside their scale. */
 export type BlockFormat = { readonly bits: 4 | 5 | 8; readonly affine: boolean }
@@ -52,6 +53,11 @@ export type Kernels = {
    * 8. `nvfp4:4over6`: of absmax / 6 and absmax / 4 the scale of less squared error, the first of equal ones.
    */
   quantizeLevels(values: Float32Array, format: LevelFormat, blocks: Uint8Array): void
+  /**
+   * `nvfp4` of F32 of x / `scale`, which is above 0 and leaves no magnitude above 2688. Sixteen values with one of 512 or more then are encoded as F32 of a quarter of
+   * them, and their scale code is 16, a factor of 4, more: ggml makes 448 of all scales from 256 on.
+   */
+  quantizeScaledNvfp4(values: Float32Array, scale: number, fourOverSix: boolean, blocks: Uint8Array): void
   /** x' = level d. Returns whether every scale is one that encoding can write. */
   dequantizeLevels(blocks: Uint8Array, format: LevelBlock, out: Float32Array): boolean
   /**
@@ -98,6 +104,8 @@ export type Kernels = {
   timesRight(matrix: Float64Array, right: Float64Array, rank: number, left: Float64Array): void
   /** right = matrixᵀ left in the same way. */
   timesLeft(matrix: Float64Array, left: Float64Array, rank: number, right: Float64Array): void
+  /** right = matrixᵀ (matrix right) in the same way. */
+  turnRight(matrix: Float64Array, right: Float64Array, rank: number): void
   /** Adds left rightᵀ to `values` [rows, columns], terms in order in F64 and rounded once to F32; `left` [rows, rank], `right` [columns, rank]. */
   addProduct(values: Float32Array, left: Float32Array, right: Float32Array, rank: number): void
   /**
@@ -119,6 +127,17 @@ export type Kernels = {
   sumExps(row: Float32Array, shift: number): number
   /** As sumExps, of two rows of one length, each with its own largest value as its shift. */
   compareRows(row: Float32Array, shift: number, known: Float32Array, knownShift: number): RowSums
+  /** Least and largest value of each range of a layer of finite values; a 0 has no sign, but where all of a range are 0 both have that of the first. */
+  findRanges(values: Float32Array, ranges: Ranges, low: Float32Array, high: Float32Array): void
+  /** fround(fround(x - offset) / factor) of each value, with the numbers of its range. */
+  divideByRanges(values: Float32Array, ranges: Ranges, offsets: Float32Array, factors: Float32Array, parts: Float32Array): void
+  /**
+   * Finite numbers, BIN_TILE by BIN_TILE, in the order of their bins, trunc((x - least) factor) in F64, from 0 to BINS - 1, and of one bin in their own order. `ends` are where
+   * the bins of each tile end in it, [tiles, BINS]; `totals` sums of the bins over all tiles in F64, in the order of the numbers.
+   */
+  sortIntoBins(numbers: Float32Array, least: number, factor: number, sorted: Float32Array, ends: Uint16Array, totals: Float64Array): void
+  /** Bytes [rows, columns] to [columns, rows]. */
+  transposeBytes(bytes: Uint8Array, columns: number, out: Uint8Array): void
   /**
    * Static rANS (Duda, arXiv:1311.2540) of bytes in equal parts, each with a table: 256 `frequencies` a part that add up to 4096, above 0 for each
    * byte that is there and below 4096. Symbol i of a part is state i % 4's, four states of 32 bits, 16-bit words. Encoding goes from the last symbol to

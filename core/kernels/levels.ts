@@ -3,7 +3,9 @@ import { dequantizeIq4nl, quantizeIq4nl } from './iq4nl.ts'
 import type { LevelBlock, LevelFormat } from './kernels.ts'
 
 /** Values and bytes of one block. */
-export const LEVEL_BLOCKS: Record<LevelBlock, { readonly values: number; readonly bytes: number }> = {
+export type BlockSize = { readonly values: number; readonly bytes: number }
+
+export const LEVEL_BLOCKS: Record<LevelBlock, BlockSize> = {
   iq4_nl: { values: 32, bytes: 18 },
   mxfp4: { values: 32, bytes: 17 },
   nvfp4: { values: 64, bytes: 36 },

@@ -16,12 +16,11 @@ const DEPENDENT = 1e-10
 export function lowRank(matrix: Float64Array, rows: number, columns: number, rank: number, left: Float64Array, right: Float64Array): void {
   const signs = randomSigns(columns * rank, LOW_RANK_SEED)
   for (let c = 0; c < columns; c++) for (let k = 0; k < rank; k++) right[c * rank + k] = signs[k * columns + c]!
-  for (let turn = 0; turn < TURNS; turn++) {
-    if (turn === TURNS - 1) orthonormal(right, columns, rank)
-    kernels.timesRight(matrix, right, rank, left)
-    if (turn === TURNS - 1) orthonormal(left, rows, rank)
-    kernels.timesLeft(matrix, left, rank, right)
-  }
+  for (let turn = 1; turn < TURNS; turn++) kernels.turnRight(matrix, right, rank)
+  orthonormal(right, columns, rank)
+  kernels.timesRight(matrix, right, rank, left)
+  orthonormal(left, rows, rank)
+  kernels.timesLeft(matrix, left, rank, right)
 }
 
 /** Gram and Schmidt's columns, each freed twice of those before it: once leaves too much where columns are almost parallel. */

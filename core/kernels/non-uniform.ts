@@ -2,18 +2,11 @@ import { decodeF16, encodeF16 } from '#core/bytes/float.ts'
 import { middles } from './codebook.ts'
 import { finiteF16, isFiniteF16, refuseNonFinite } from './finite.ts'
 import { kernels } from './index.ts'
+import { eachRun, rangeCount, type Ranges } from './ranges.ts'
 import { learnCodebook } from './signposts.ts'
-
-/** What values of one layer [heads, tokens, headDim] share a range: those of a channel of a head over all tokens, or those of a token over all heads. */
-export type Ranges = { readonly byChannel: boolean; readonly heads: number; readonly tokens: number; readonly headDim: number }
 
 /** F16 ranges (half of largest minus least) and middles of what shares them, [heads, headDim] or [tokens]; F16 levels that codes are decoded to; codes of `bits` as a little-endian string. */
 export type NonUniformStreams = { readonly codes: Uint8Array; readonly scales: Uint16Array; readonly zeros: Uint16Array; readonly levels: Uint16Array }
-
-/** How many ranges there are. */
-export function rangeCount({ byChannel, heads, tokens, headDim }: Ranges): number {
-  return byChannel ? heads * headDim : tokens
-}
 
 /** What was learned on other values: levels that parts are rounded to and, by code, what they are decoded to; of keys the ranges as well. All F16. */
 export type NonUniformTables = { readonly levels: Uint16Array; readonly decoded: Uint16Array; readonly scales?: Uint16Array; readonly zeros?: Uint16Array }
@@ -21,15 +14,8 @@ export type NonUniformTables = { readonly levels: Uint16Array; readonly decoded:
 /** The ranges of a layer. Throws LabError OUT_OF_RANGE where F16 cannot hold a range or a middle. */
 export function measureRanges(values: Float32Array, ranges: Ranges, scales: Uint16Array, zeros: Uint16Array): void {
   const count = rangeCount(ranges)
-  const low = new Float32Array(count).fill(Infinity)
-  const high = new Float32Array(count).fill(-Infinity)
-  eachRun(ranges, (at, length, first, step) => {
-    for (let i = 0, range = first; i < length; i++, range += step) {
-      const x = values[at + i]!
-      if (x < low[range]!) low[range] = x
-      if (x > high[range]!) high[range] = x
-    }
-  })
+  const [low, high] = [new Float32Array(count), new Float32Array(count)]
+  kernels.findRanges(values, ranges, low, high)
   for (let i = 0; i < count; i++) {
     scales[i] = finiteF16(Math.fround(high[i]! - low[i]!) / 2, 'range')
     zeros[i] = finiteF16(Math.fround(high[i]! + low[i]!) / 2, 'middle')
@@ -42,9 +28,7 @@ export function partsOf(values: Float32Array, ranges: Ranges, scales: Uint16Arra
   // Of a range that is 0 in F16 every quotient is 0.
   const factors = floats(scales).map((scale) => (scale === 0 ? Infinity : scale))
   const parts = new Float32Array(values.length)
-  eachRun(ranges, (at, length, first, step) => {
-    for (let i = 0, range = first; i < length; i++, range += step) parts[at + i] = Math.fround(values[at + i]! - offsets[range]!) / factors[range]!
-  })
+  kernels.divideByRanges(values, ranges, offsets, factors, parts)
   return parts
 }
 
@@ -96,13 +80,6 @@ export function dequantizeNonUniform({ codes, scales, zeros, levels }: NonUnifor
     for (let i = 0, range = first; i < length; i++, range += step) out[at + i] = Math.fround(out[at + i]! * factors[range]!) + offsets[range]!
   })
   return [levels, scales, zeros].every((halves) => halves.every(isFiniteF16))
-}
-
-/** Calls `run` for each row of the layer: where it begins, its length, the range of its first value, and 1 where each value has the next range, 0 where all have one. */
-function eachRun({ byChannel, heads, tokens, headDim }: Ranges, run: (at: number, length: number, first: number, step: 0 | 1) => void): void {
-  for (let head = 0; head < heads; head++) {
-    for (let token = 0; token < tokens; token++) run((head * tokens + token) * headDim, headDim, byChannel ? head * headDim : token, byChannel ? 1 : 0)
-  }
 }
 
 /** F16 bits as numbers. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { typescriptKernels } from '#core/kernels/typescript.ts'
 import { bitsOf, floats, same } from '../../test/kernel-twins.ts'
 
 const shapes = fc.record({ rows: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(127, 300)), columns: fc.constantFrom(1, 3, 4, 8, 20, 64, 128, 1024), rank: fc.constantFrom(1, 2, 3, 4, 5, 8, 9, 16, 64) })
@@ -21,6 +22,14 @@ it('products with thin matrices are the same, and in order', () => {
     let first = 0
     for (let c = 0; c < columns; c++) first += (matrix[c] ?? 0) * (right[c * rank] ?? 0)
     expect(left[0]).toBe(first)
+    const turned = same((implementation) => {
+      const out = right.slice()
+      implementation.turnRight(matrix, out, rank)
+      return out
+    }) as Float64Array
+    const twice = new Float64Array(right.length)
+    typescriptKernels.timesLeft(matrix, left, rank, twice)
+    expect(Buffer.compare(new Uint8Array(turned.buffer), new Uint8Array(twice.buffer))).toBe(0)
     const thin = wide(rows * rank, numbers, 5)
     const back = same((implementation) => {
       const out = new Float64Array(columns * rank).fill(7)

@@ -1,66 +1,68 @@
-/** The vectors of a layer, each of `length` values: where value `index` of vector `vector` lies, and a copy of one. */
+/** The vectors of a layer [heads, tokens, headDim]: channels of heads over all tokens, or tokens over all heads. Each has `length` values; `place` says where value `index` of vector `vector` lies. */
 export type Vectors = {
+  readonly byChannel: boolean
+  readonly tokens: number
+  readonly headDim: number
   readonly count: number
   readonly length: number
   readonly place: (vector: number, index: number) => number
-  readonly read: (values: Float32Array, vector: number, to: Float32Array) => void
 }
 
 /** Channels of heads over all tokens, or tokens over all heads, of a layer [heads, tokens, headDim]. */
 export function vectorsOf(byChannel: boolean, heads: number, tokens: number, headDim: number): Vectors {
   const placeOf = (token: number, channel: number): number => (Math.floor(channel / headDim) * tokens + token) * headDim + (channel % headDim)
-  if (!byChannel) {
-    const read: Vectors['read'] = (values, token, to) => {
-      for (let head = 0, at = token * headDim; head < heads; head++, at += tokens * headDim) to.set(values.subarray(at, at + headDim), head * headDim)
-    }
-    return { count: tokens, length: heads * headDim, place: placeOf, read }
-  }
-  const read: Vectors['read'] = (values, channel, to) => {
-    for (let token = 0, at = placeOf(0, channel); token < tokens; token++, at += headDim) to[token] = values[at]!
-  }
-  return { count: heads * headDim, length: tokens, place: (channel, token) => placeOf(token, channel), read }
+  if (byChannel) return { byChannel, tokens, headDim, count: heads * headDim, length: tokens, place: (channel, token) => placeOf(token, channel) }
+  return { byChannel, tokens, headDim, count: tokens, length: heads * headDim, place: placeOf }
 }
 
 /**
  * Of each vector the indices of its `each` least values and then of its `each` largest ones, from the outermost inwards, the first of equal ones; in `filled`, which
  * starts as the values, F32 of the vector's mean stands in their places. Twice `each` is at most the length of a vector.
  */
-export function takeOutliers(values: Float32Array, { count, length, place, read }: Vectors, each: number, indices: Uint16Array, filled: Float32Array): void {
+export function takeOutliers(values: Float32Array, vectors: Vectors, each: number, indices: Uint16Array, filled: Float32Array): void {
   if (each === 0) return
-  const vector = new Float32Array(length)
-  const key = new Float32Array(each)
+  const { byChannel, tokens, headDim, count, length, place } = vectors
+  /* What is at `indices`, the largest ones negated, so that both are the least of something; and the last of each such run, below which a value must be to get in. */
+  const keys = new Float32Array(indices.length).fill(Infinity)
+  const limits = new Float32Array(2 * count).fill(Infinity)
+  const sums = new Float64Array(count)
+  // The layer as it lies, which is in order of indices for the vectors of either kind: columns would be read from far apart.
+  for (let row = 0, at = 0; at < values.length; row++) {
+    const token = row % tokens
+    const channel = Math.floor(row / tokens) * headDim
+    for (let c = channel; c < channel + headDim; c++, at++) {
+      const x = values[at]!
+      const v = byChannel ? c : token
+      sums[v]! += x
+      if (x < limits[2 * v]!) limits[2 * v] = insert(keys, indices, 2 * v * each, each, x, byChannel ? token : c)
+      if (-x < limits[2 * v + 1]!) limits[2 * v + 1] = insert(keys, indices, (2 * v + 1) * each, each, -x, byChannel ? token : c)
+    }
+  }
   for (let v = 0; v < count; v++) {
-    read(values, v, vector)
-    let sum = 0
-    for (let i = 0; i < length; i++) sum += vector[i]!
-    const least = indices.subarray(2 * v * each, (2 * v + 1) * each)
-    const largest = indices.subarray((2 * v + 1) * each, (2 * v + 2) * each)
-    takeLeast(vector, key, least)
-    // What the least ones have taken is no more to be had: all may be equal.
-    for (const i of least) vector[i] = -Infinity
-    for (let i = 0; i < length; i++) vector[i] = -vector[i]!
-    takeLeast(vector, key, largest)
-    const mean = sum / length
-    for (const i of least) filled[place(v, i)] = mean
-    for (const i of largest) filled[place(v, i)] = mean
+    const from = 2 * v * each
+    // Where the runs meet, a value may be in both, and all may be equal: what the least ones have taken is no more to be had.
+    if (limits[2 * v]! >= -limits[2 * v + 1]!) {
+      const taken = new Set(indices.subarray(from, from + each))
+      keys.fill(Infinity, from + each, from + 2 * each)
+      for (let i = 0, limit = Infinity; i < length; i++) {
+        const x = -values[place(v, i)]!
+        if (x < limit && !taken.has(i)) limit = insert(keys, indices, from + each, each, x, i)
+      }
+    }
+    const mean = sums[v]! / length
+    for (let k = from; k < from + 2 * each; k++) filled[place(v, indices[k]!)] = mean
   }
 }
 
-/** The indices of as many least values as there is room for, upwards, the first of equal ones; they are held in order, and few values of many get among them. */
-function takeLeast(vector: Float32Array, key: Float32Array, indices: Uint16Array): void {
-  const last = key.length - 1
-  key.fill(Infinity)
-  let limit = Infinity
-  for (let i = 0; i < vector.length; i++) {
-    const x = vector[i]!
-    if (x >= limit) continue
-    let at = last
-    for (; at > 0 && key[at - 1]! > x; at--) {
-      key[at] = key[at - 1]!
-      indices[at] = indices[at - 1]!
-    }
-    key[at] = x
-    indices[at] = i
-    limit = key[last]!
+/** Puts a key and its index into the run of `length` keys from `from` on, which is in order, behind equal ones; the last one falls out. Returns the new last one. */
+function insert(keys: Float32Array, indices: Uint16Array, from: number, length: number, key: number, index: number): number {
+  const last = from + length - 1
+  let at = last
+  for (; at > from && keys[at - 1]! > key; at--) {
+    keys[at] = keys[at - 1]!
+    indices[at] = indices[at - 1]!
   }
+  keys[at] = key
+  indices[at] = index
+  return keys[last]!
 }

@@ -5,16 +5,19 @@ import { typescriptKernels } from './typescript.ts'
 /** Numbers of F64 in the regions of the values and codes, and in that of left. */
 const WIDE = 8192
 const THIN = 4096
+const F64_BYTES = 8
+
+type ProductKernels = Pick<Kernels, 'timesRight' | 'timesLeft' | 'turnRight' | 'addProduct'>
 
 /** Products with thin matrices on WebAssembly, rows by tiles. Right stays in its region; what does not fit there is left to TypeScript. */
-export function productKernels(wasm: Exports): Pick<Kernels, 'timesRight' | 'timesLeft' | 'addProduct'> {
+export function productKernels(wasm: Exports): ProductKernels {
   const { buffer } = wasm.memory
   const tileMatrix = new Float64Array(buffer, wasm.valuesAt.value, WIDE)
   const tileValues = new Float32Array(buffer, wasm.valuesAt.value, wasm.tileValues.value)
   const tileRight = new Float64Array(buffer, wasm.codesAt.value, WIDE)
   const tileLeft = new Float64Array(buffer, wasm.leftAt.value, THIN)
 
-  return {
+  const products: ProductKernels = {
     timesRight(matrix, right, rank, left) {
       const columns = right.length / rank
       const even = rank + (rank & 1)
@@ -41,9 +44,32 @@ export function productKernels(wasm: Exports): Pick<Kernels, 'timesRight' | 'tim
         const to = Math.min(from + most, rows)
         tileMatrix.set(matrix.subarray(from * columns, to * columns))
         widen(left.subarray(from * rank, to * rank), rank, tileLeft, even)
-        wasm.addTimesLeft(to - from, columns, even)
+        wasm.addTimesLeft(to - from, columns, even, wasm.codesAt.value)
       }
       narrow(tileRight, even, right, rank)
+    },
+
+    turnRight(matrix, right, rank) {
+      const columns = right.length / rank
+      const even = rank + (rank & 1)
+      // What it was and what it becomes, side by side.
+      const size = columns * even
+      if (2 * size > WIDE) {
+        const left = new Float64Array((matrix.length / columns) * rank)
+        products.timesRight(matrix, right, rank, left)
+        return products.timesLeft(matrix, left, rank, right)
+      }
+      widen(right, rank, tileRight, even)
+      tileRight.fill(0, size, 2 * size)
+      const most = rowsOf(columns, even) * columns
+      for (let from = 0; from < matrix.length; from += most) {
+        const part = matrix.subarray(from, from + most)
+        const rows = part.length / columns
+        tileMatrix.set(part)
+        wasm.timesRight(rows, columns, even)
+        wasm.addTimesLeft(rows, columns, even, wasm.codesAt.value + size * F64_BYTES)
+      }
+      narrow(tileRight.subarray(size), even, right, rank)
     },
 
     addProduct(values, left, right, rank) {
@@ -61,6 +87,7 @@ export function productKernels(wasm: Exports): Pick<Kernels, 'timesRight' | 'tim
       }
     },
   }
+  return products
 }
 
 /** Rows of a tile. */

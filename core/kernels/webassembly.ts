@@ -4,14 +4,16 @@ import { channelKernels } from './channel-tiles.ts'
 import { totalsOf } from './errors.ts'
 import type { Converter, Exports } from './exports.ts'
 import type { BlockFormat, FloatCodes, Kernels, LevelBlock, LevelFormat, SmallFloat } from './kernels.ts'
-import { LEVEL_BLOCKS } from './levels.ts'
+import { type BlockSize, LEVEL_BLOCKS } from './levels.ts'
 import { addComparison, addExps, laneTotal, rowSums } from './logits.ts'
 import { NF4_BOUNDS, NF4_LEVELS } from './normal-float.ts'
 import { TURBO_BOUNDS, TURBO_LEVELS } from './turbo.ts'
 import { typescriptKernels } from './typescript.ts'
 import { productKernels } from './webassembly-products.ts'
+import { rangeKernels } from './webassembly-ranges.ts'
 import { ransKernels } from './webassembly-rans.ts'
 import { rotationKernels } from './webassembly-rotations.ts'
+import { transposeKernel } from './webassembly-transpose.ts'
 
 /**
  * The kernels in WebAssembly SIMD; null where it is not to be had. Arrays go through a fixed memory tile by tile. A kernel only tells whether it
@@ -36,7 +38,7 @@ export function webAssemblyKernels(): Kernels | null {
   const decoders: Record<SmallFloat, Converter> = { F16: wasm.decodeF16, BF16: wasm.decodeBf16, F8_E4M3: wasm.decodeF8e4m3, F8_E5M2: wasm.decodeF8e5m2 }
   const tileLevels = new Float32Array(buffer, wasm.levelsAt.value, 16)
   const tileBounds = new Float32Array(buffer, wasm.boundsAt.value, 16)
-  const levelEncoders: Record<LevelFormat, Converter> = { iq4_nl: wasm.quantizeIq4nl, mxfp4: wasm.quantizeMxfp4, nvfp4: (count) => wasm.quantizeNvfp4(count, 0), 'nvfp4:4over6': (count) => wasm.quantizeNvfp4(count, 1) }
+  const levelEncoders: Record<LevelFormat, Converter> = { iq4_nl: wasm.quantizeIq4nl, mxfp4: wasm.quantizeMxfp4, nvfp4: (count) => wasm.quantizeNvfp4(count, 0, 0), 'nvfp4:4over6': (count) => wasm.quantizeNvfp4(count, 1, 0) }
   const levelDecoders: Record<LevelBlock, Converter> = { iq4_nl: wasm.dequantizeIq4nl, mxfp4: wasm.dequantizeMxfp4, nvfp4: wasm.dequantizeNvfp4 }
   const tileOf = (codes: FloatCodes): FloatCodes => (codes instanceof Uint8Array ? tileCodes : tileHalves)
 
@@ -71,9 +73,23 @@ export function webAssemblyKernels(): Kernels | null {
     return finite === 1
   }
 
+  /** Values to blocks of a kind by a kernel for so many blocks of the tile; whether it could. */
+  function encodeBlocks(values: Float32Array, { values: size, bytes }: BlockSize, blocks: Uint8Array, run: Converter): boolean {
+    for (let from = 0; from < values.length; from += tile) {
+      const part = values.subarray(from, from + tile)
+      const count = part.length / size
+      tileValues.set(part)
+      if (run(count) === 0) return false
+      blocks.set(tileCodes.subarray(0, count * bytes), (from / size) * bytes)
+    }
+    return true
+  }
+
   return {
     implementation: 'WebAssembly SIMD',
     ...ransKernels(wasm),
+    ...rangeKernels(wasm),
+    ...transposeKernel(wasm),
     ...channelKernels(wasm),
     ...rotationKernels(wasm),
     ...productKernels(wasm),
@@ -88,14 +104,8 @@ export function webAssemblyKernels(): Kernels | null {
     },
 
     quantizeBlocks(values, format, blocks) {
-      const stride = blockBytes(format)
-      for (let from = 0; from < values.length; from += tile) {
-        const part = values.subarray(from, from + tile)
-        const count = part.length / BLOCK
-        tileValues.set(part)
-        if (wasm.quantizeBlocks(count, format.bits, flag(format)) === 0) return typescriptKernels.quantizeBlocks(values, format, blocks)
-        blocks.set(tileCodes.subarray(0, count * stride), (from / BLOCK) * stride)
-      }
+      const run = (count: number): number => wasm.quantizeBlocks(count, format.bits, flag(format))
+      if (!encodeBlocks(values, { values: BLOCK, bytes: blockBytes(format) }, blocks, run)) typescriptKernels.quantizeBlocks(values, format, blocks)
     },
 
     dequantizeBlocks(blocks, format, out) {
@@ -112,15 +122,13 @@ export function webAssemblyKernels(): Kernels | null {
     },
 
     quantizeLevels(values, format, blocks) {
-      const { values: size, bytes } = LEVEL_BLOCKS[format === 'nvfp4:4over6' ? 'nvfp4' : format]
-      const encode = levelEncoders[format]
-      for (let from = 0; from < values.length; from += tile) {
-        const part = values.subarray(from, from + tile)
-        const count = part.length / size
-        tileValues.set(part)
-        if (encode(count) === 0) return typescriptKernels.quantizeLevels(values, format, blocks)
-        blocks.set(tileCodes.subarray(0, count * bytes), (from / size) * bytes)
-      }
+      const size = LEVEL_BLOCKS[format === 'nvfp4:4over6' ? 'nvfp4' : format]
+      if (!encodeBlocks(values, size, blocks, levelEncoders[format])) typescriptKernels.quantizeLevels(values, format, blocks)
+    },
+
+    quantizeScaledNvfp4(values, scale, fourOverSix, blocks) {
+      const run = (count: number): number => wasm.quantizeNvfp4(count, fourOverSix ? 1 : 0, scale)
+      if (!encodeBlocks(values, LEVEL_BLOCKS.nvfp4, blocks, run)) typescriptKernels.quantizeScaledNvfp4(values, scale, fourOverSix, blocks)
     },
 
     dequantizeLevels(blocks, format, out) {

@@ -12,7 +12,7 @@ import { needed, producers, subgraph } from './wiring.ts'
  */
 export type LayerCut = {
   readonly parts: number
-  /** What each part hands to later ones besides keys and values, by name. */
+  /** What each part hands to later ones besides keys, values and queries that are cut at, by name. */
   readonly handed: readonly (readonly string[])[]
   /** One part as a model of its own. `types`: of what the parts before it handed on, ONNX Runtime's names, such as `float32`. */
   part(index: number, types: ReadonlyMap<string, string>): OnnxModel
@@ -23,9 +23,10 @@ const FUSED = 'its attention is one fused operator, inside which keys and values
 
 /**
  * Cut at the present keys and values of a graph that makes them by concatenating the past with the new tokens. In a pass without a past they are the new tokens', so
- * that whoever changes them on their way from part to part changes what this pass attends to. `outputs`: what the last part is to give.
+ * that whoever changes them on their way from part to part changes what this pass attends to. `outputs`: what the last part is to give; `queries`: of each layer the name of
+ * its queries (queries.ts), to cut at them too; none to leave them inside.
  */
-export function cutLayers(model: OnnxModel, { past, present }: Pick<KvGraph, 'past' | 'present'>, outputs: readonly ValueInfoProto[]): LayerCut | Refusal {
+export function cutLayers(model: OnnxModel, { past, present }: Pick<KvGraph, 'past' | 'present'>, outputs: readonly ValueInfoProto[], queries: readonly string[] = []): LayerCut | Refusal {
   if (attentionOf(model).kind === 'fused') return { reason: FUSED }
   const made = producers(model)
   const layerOf = new Map<string, number>()
@@ -35,6 +36,8 @@ export function cutLayers(model: OnnxModel, { past, present }: Pick<KvGraph, 'pa
       if (reason !== null) return { reason: `${names[side]} ${reason}` }
       layerOf.set(names[side], layer)
     }
+    const query = queries[layer]
+    if (query !== undefined) layerOf.set(query, layer)
   }
   const levels = levelsOf(model, layerOf)
   if ('reason' in levels) return levels
@@ -42,8 +45,8 @@ export function cutLayers(model: OnnxModel, { past, present }: Pick<KvGraph, 'pa
   const infos = new Map([...model.graph.input, ...model.graph.output].map((info) => [info.name ?? '', info]))
   const described = (name: string): ValueInfoProto => infos.get(name) ?? untypedValue(name)
   const part = (index: number, types: ReadonlyMap<string, string>): OnnxModel => {
-    const keysAndValues = present[index] ? [present[index].key, present[index].value] : []
-    const gives = index === present.length ? outputs : [...keysAndValues, ...(handed[index] ?? [])].map(described)
+    const cutAt = [...layerOf].flatMap(([name, layer]) => (layer === index ? [name] : []))
+    const gives = index === present.length ? outputs : [...cutAt, ...(handed[index] ?? [])].map(described)
     const given = new Set([...handed.slice(0, index).flat(), ...[...layerOf].flatMap(([name, layer]) => (layer < index ? [name] : [])), ...model.graph.input.map(({ name = '' }) => name)])
     const weights = new Set(model.graph.initializer.map((tensor) => tensorHead(tensor).name))
     const { read } = needed(model, gives.map(({ name = '' }) => name), given)
@@ -64,7 +67,7 @@ function whyNotAppended(model: OnnxModel, node: NodeProto | undefined, past: str
   return others ? 'is not all that reads the new tokens: an edit of it would not reach everything' : null
 }
 
-/** Of each value that depends on what is fed, the first part that can make it, or for keys and values of the cache the first that reads them. */
+/** Of each value that depends on what is fed, the first part that can make it, or for what is cut at the first that reads it. */
 function levelsOf(model: OnnxModel, layerOf: ReadonlyMap<string, number>): Map<string, number> | Refusal {
   const weights = new Set(model.graph.initializer.map((tensor) => tensorHead(tensor).name))
   const levels = new Map<string, number>(model.graph.input.flatMap(({ name = '' }) => (weights.has(name) ? [] : [[name, 0]])))
@@ -81,7 +84,7 @@ function levelsOf(model: OnnxModel, layerOf: ReadonlyMap<string, number>): Map<s
   return levels
 }
 
-/** Of each part what it makes and later parts read, keys and values apart. */
+/** Of each part what it makes and later parts read, what is cut at apart. */
 function handedOn(model: OnnxModel, levels: ReadonlyMap<string, number>, layerOf: ReadonlyMap<string, number>, last: number, outputs: readonly string[]): string[][] {
   const inputs = new Set(model.graph.input.map(({ name = '' }) => name))
   const handed = Array.from({ length: last + 1 }, () => new Set<string>())

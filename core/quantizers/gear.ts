@@ -77,7 +77,8 @@ export function gearQuantizer(bits: 2 | 4): Quantizer<GearParams> {
       takeOutliers(values, vectors(shape), eachSide(shape, params), places, filled)
       eachSparse(shape, params, places, (at, k) => (sparse[k] = finiteF16(values[at]!, 'sparse value')))
       integers.encode(filled, shape, own(params, shape.side), out)
-      const back = new Float32Array(values.length)
+      // Once it is encoded, what comes of it takes its place.
+      const back = filled
       integers.decode(out, shape, own(params, shape.side), back)
       eachSparse(shape, params, places, (at, k) => (back[at] = f16ToF32(sparse[k]!)))
       const { kvHeads, tokens, headDim } = shape
@@ -152,7 +153,9 @@ function rankOf({ tokens, headDim }: BlockShape, { rank }: ParamValues<GearParam
 function eachSparse(shape: BlockShape, params: ParamValues<GearParams>, indices: Uint16Array, use: (at: number, k: number) => void): void {
   const { place } = vectors(shape)
   const apart = 2 * eachSide(shape, params)
-  for (let k = 0; k < indices.length; k++) use(place(Math.floor(k / apart), indices[k]!), k)
+  for (let k = 0, vector = 0; k < indices.length; vector++) {
+    for (const end = k + apart; k < end; k++) use(place(vector, indices[k]!), k)
+  }
 }
 
 function streamsOf(streams: Streams, shape: BlockShape, params: ParamValues<GearParams>): Record<'sparse' | 'places' | 'left' | 'right', Uint16Array> {

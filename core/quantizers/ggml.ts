@@ -22,7 +22,7 @@ export function ggmlQuantizer(format: BlockFormat): Quantizer<Record<never, neve
     caveats: [
       'Codes are made with the scale in F32 and read with the one in F16.',
       'To compare with llama.cpp itself say interleaved, for its order of key channels, and hadamard, which it does by default to all of these types.',
-      'Its CPU kernel also rounds the query to 8 bits, which is not done here: q8_0 loses less here than there.',
+      'Its CPU kernel also rounds the query to 8 bits, which is done here in-pass with --queries q8_0 alone: without it q8_0 loses less here than there.',
     ],
     lossy: true,
     params: {},

@@ -1,4 +1,5 @@
-import { floats, dequantizeNonUniform, learnNonUniform, measureRanges, type NonUniformStreams, type NonUniformTables, partsOf, quantizeNonUniform, rangeCount, type Ranges } from '#core/kernels/non-uniform.ts'
+import { floats, dequantizeNonUniform, learnNonUniform, measureRanges, type NonUniformStreams, type NonUniformTables, partsOf, quantizeNonUniform } from '#core/kernels/non-uniform.ts'
+import { rangeCount, type Ranges } from '#core/kernels/ranges.ts'
 import { type BlockShape, defineQuantizer, type Quantizer, type Streams, type Tables } from './quantizer.ts'
 import { bytesOf, halvesOf } from './streams.ts'
 

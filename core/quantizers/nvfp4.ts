@@ -1,22 +1,17 @@
 import { bitsUnder, f8e4m3ToF32 } from '#core/bytes/float.ts'
 import { largestMagnitude } from '#core/kernels/extremes.ts'
 import { refuseNonFinite } from '#core/kernels/finite.ts'
-import { FLOAT4_LEVELS, nvfp4Scale } from '#core/kernels/float4.ts'
+import { FLOAT4_LEVELS, NV_QUARTERED, nvfp4Scale } from '#core/kernels/float4.ts'
 import { kernels } from '#core/kernels/index.ts'
-import type { LevelFormat } from '#core/kernels/kernels.ts'
+import { LEVEL_BLOCKS } from '#core/kernels/levels.ts'
 import { distanceToNearest, levelQuantizer } from './levels.ts'
 import { type BlockShape, defineQuantizer } from './quantizer.ts'
 import { bytesOf, floatsOf } from './streams.ts'
 
 const SUB_BLOCK = 16
-const BLOCK = 64
-const BLOCK_BYTES = 36
-const SUB_BLOCKS = BLOCK / SUB_BLOCK
+const { values: BLOCK, bytes: BLOCK_BYTES } = LEVEL_BLOCKS.nvfp4
 /** What the absmax of a layer becomes: 6 of E2M1 times 448 of E4M3, or with 4over6 times 256, of which 3/2 are an E4M3 number too. */
 const TOP = { plain: 6 * 448, fourOverSix: 6 * 256 }
-/** Sub-blocks from here on are encoded as a quarter of themselves, since ggml makes 448 of all scales from 256 on; exponents of E4M3 then are two, codes 16, less. */
-const QUARTERED = 512
-const QUARTER_CODES = 16
 /** No scale of a layer is smaller: the smallest normal F32. */
 const LEAST_SCALE = 2 ** -126
 
@@ -56,19 +51,17 @@ export const nvfp4 = defineQuantizer({
   layout: (shape, params) => ({ ...blocks.layout(shape, params), ...(params.twoLevel ? { scale: { dtype: 'F32', shape: [1, 1, 1] } } : {}) }),
   encode(values, shape, params, out) {
     if (!params.twoLevel) return blocks.encode(values, shape, params, out)
-    if (kernels.firstNonFinite(values) >= 0) refuseNonFinite(values)
     const scale = layerScale(values, params.fourOverSix)
     floatsOf(out, 'scale', 1)[0] = scale
-    const scaled = divided(values, scale)
-    blocks.encode(scaled, shape, params, out)
-    encodeQuarters(scaled, params.fourOverSix ? 'nvfp4:4over6' : 'nvfp4', bytesOf(out, 'blocks', (values.length / BLOCK) * BLOCK_BYTES))
+    kernels.quantizeScaledNvfp4(values, scale, params.fourOverSix, bytesOf(out, 'blocks', (values.length / BLOCK) * BLOCK_BYTES))
   },
   decode(streams, shape, params, out) {
     const finite = blocks.decode(streams, shape, params, out)
     if (!params.twoLevel) return finite
     const scale = floatsOf(streams, 'scale', 1)[0]!
     for (let i = 0; i < out.length; i++) out[i] = out[i]! * scale
-    return finite && scale >= LEAST_SCALE && kernels.firstNonFinite(out) < 0
+    // Finite blocks have no magnitude above the plain top.
+    return finite && scale >= LEAST_SCALE && (Number.isFinite(Math.fround(TOP.plain * scale)) || kernels.firstNonFinite(out) < 0)
   },
   errorBound(values, params, bound, shape) {
     if (!params.twoLevel) return blocks.errorBound(values, params, bound, shape)
@@ -80,41 +73,21 @@ export const nvfp4 = defineQuantizer({
   },
 })
 
-/** Encodes anew, at a quarter of their size, the sub-blocks whose scales ggml would not tell apart. */
-function encodeQuarters(scaled: Float32Array, format: LevelFormat, out: Uint8Array): void {
-  const bits = bitsUnder(scaled)
-  const large: number[] = []
-  for (let at = 0; at < scaled.length; at += BLOCK) if (largestMagnitude(bits, at, BLOCK) >= QUARTERED) large.push(at / BLOCK)
-  const quartered = new Float32Array(large.length * BLOCK)
-  for (const [i, block] of large.entries()) for (let k = 0; k < BLOCK; k++) quartered[i * BLOCK + k] = scaled[block * BLOCK + k]! / 4
-  const coded = new Uint8Array(large.length * BLOCK_BYTES)
-  kernels.quantizeLevels(quartered, format, coded)
-  const half = SUB_BLOCK / 2
-  for (const [i, block] of large.entries()) {
-    for (let s = 0; s < SUB_BLOCKS; s++) {
-      if (largestMagnitude(bits, block * BLOCK + s * SUB_BLOCK, SUB_BLOCK) < QUARTERED) continue
-      const [from, to] = [i * BLOCK_BYTES, block * BLOCK_BYTES]
-      out[to + s] = coded[from + s]! + QUARTER_CODES
-      const codes = from + SUB_BLOCKS + s * half
-      out.set(coded.subarray(codes, codes + half), to + SUB_BLOCKS + s * half)
-    }
-  }
-}
-
-/** By what the value at an index is multiplied before it is encoded: 1/4 in sub-blocks that are encoded anew. */
+/** By what the value at an index is multiplied before it is encoded: 1/4 in sixteen with a large one. */
 function quarters(scaled: Float32Array): (index: number) => number {
   const bits = bitsUnder(scaled)
-  return (index) => (largestMagnitude(bits, index - (index % SUB_BLOCK), SUB_BLOCK) >= QUARTERED ? 1 / 4 : 1)
+  return (index) => (largestMagnitude(bits, index - (index % SUB_BLOCK), SUB_BLOCK) >= NV_QUARTERED ? 1 / 4 : 1)
 }
 
 function valuesOf({ kvHeads, tokens, headDim }: BlockShape): number {
   return kvHeads * tokens * headDim
 }
 
-/** The F32 nearest to absmax / top, the next one where rounding would take the largest value beyond the top. */
+/** The F32 nearest to absmax / top, the next one where rounding would take the largest value beyond the top. NOT_FINITE where a value is not. */
 function layerScale(values: Float32Array, fourOverSix: boolean): number {
   const top = fourOverSix ? TOP.fourOverSix : TOP.plain
   const most = largestMagnitude(bitsUnder(values), 0, values.length)
+  if (!Number.isFinite(most)) refuseNonFinite(values)
   const scale = Math.max(LEAST_SCALE, Math.fround(most / top))
   return Math.fround(most / scale) > top ? Math.fround(scale * (1 + 2 ** -23)) : scale
 }

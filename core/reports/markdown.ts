@@ -66,10 +66,11 @@ function gate(limits: GateSpec, level: number): string {
 }
 
 function protocol({ protocol }: RunResult): string {
-  const { mode, block, contextLength, prefixLength, advance, windows, scoredTokens, join, bos, bosApplied, calibration, fingerprint } = protocol
+  const { mode, block, contextLength, prefixLength, advance, windows, scoredTokens, join, bos, bosApplied, calibration, queries, fingerprint } = protocol
   const facts = [
     `${mode} ${prefixLength} → ${contextLength}`,
     ...(block === null ? [] : [`blocks of ${block}`]),
+    ...(queries === undefined ? [] : [`queries rounded to ${queries}`]),
     `advance ${advance}`,
     `${count(windows)} windows`,
     `${count(scoredTokens)} scored tokens`,

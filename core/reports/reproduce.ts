@@ -21,6 +21,7 @@ export function specOf(result: RunResult): RunSpec {
     calibration: calibrationOf(protocol),
     mode: protocol.mode,
     block: protocol.block,
+    queries: protocol.queries ?? 'exact',
     contextLength: protocol.contextLength,
     prefixLength: protocol.prefixLength,
     advance: protocol.advance,

@@ -5,7 +5,7 @@ import type { Runs } from './runs.ts'
 import { readResult } from './store.ts'
 
 /** Fields of a protocol that its fingerprint is made of, in the order they are named in. */
-const FIELDS = ['mode', 'contextLength', 'prefixLength', 'block', 'advance', 'bos', 'bosApplied', 'join'] as const
+const FIELDS = ['mode', 'contextLength', 'prefixLength', 'block', 'advance', 'bos', 'bosApplied', 'join', 'queries'] as const
 
 /** A run's result with the id it is known by. */
 export type Compared = { id: string; folder: string; result: RunResult }
@@ -44,11 +44,13 @@ export function compareRuns(runs: readonly Compared[], conclusion: (result: RunR
 function refuseOther(first: Compared, other: Compared, runs: readonly Compared[]): void {
   const [mine, theirs] = [first.result, other.result]
   if (mine.protocol.fingerprint === theirs.protocol.fingerprint) return
-  const field = FIELDS.find((name) => mine.protocol[name] !== theirs.protocol[name])
-  if (field) throw mismatch(`${field} is ${JSON.stringify(mine.protocol[field])} in ${first.id} and ${JSON.stringify(theirs.protocol[field])} in ${other.id}`, field, runs.map(({ result }) => result.protocol[field]))
+  // What is not said of queries is that they are exact.
+  const [ours, others, ...all] = [mine, theirs, ...runs.map(({ result }) => result)].map(({ protocol }) => ({ queries: 'exact' as const, ...protocol }))
+  const field = FIELDS.find((name) => ours?.[name] !== others?.[name])
+  if (field) throw mismatch(`${field} is ${JSON.stringify(ours?.[field])} in ${first.id} and ${JSON.stringify(others?.[field])} in ${other.id}`, field, all.map((protocol) => protocol[field]))
   const calibrations = runs.map(({ result: { protocol: { calibration } } }) => calibration && `${calibration.windows} windows of ${calibration.name}, ${calibration.tokenIdsSha256.slice(0, 8)}…`)
-  const [ours, others] = [mine, theirs].map((result) => calibrations[runs.findIndex((run) => run.result === result)] ?? 'nothing')
-  if (ours !== others) throw mismatch(`methods learned from ${ours} in ${first.id} and from ${others} in ${other.id}`, 'calibration', calibrations.map((text) => text ?? null))
+  const [mineLearned, theirLearned] = [mine, theirs].map((result) => calibrations[runs.findIndex((run) => run.result === result)] ?? 'nothing')
+  if (mineLearned !== theirLearned) throw mismatch(`methods learned from ${mineLearned} in ${first.id} and from ${theirLearned} in ${other.id}`, 'calibration', calibrations.map((text) => text ?? null))
   const tokens = runs.map(({ result }) => result.data.tokenIdsSha256)
   if (mine.data.tokenIdsSha256 !== theirs.data.tokenIdsSha256) {
     const [a, b] = [mine, theirs].map(({ data }) => `${data.name}, ${data.tokenIdsSha256.slice(0, 8)}…`)

@@ -9,9 +9,10 @@ const SCORING_RULES = { handoff: 'handoff/1', streaming: 'streaming/1', 'in-pass
  * Hex digits.
  */
 export function fingerprintOf(protocol: Protocol, data: DataFacts): string {
-  const { mode, contextLength, prefixLength, block, advance, bos, bosApplied, join, calibration } = protocol
-  // Absent where nothing is calibrated, so that fingerprints are those of versions that did not know it.
+  const { mode, contextLength, prefixLength, block, advance, bos, bosApplied, join, calibration, queries = 'exact' } = protocol
+  // Absent where nothing is calibrated or rounded, so that fingerprints are those of versions that did not know it.
   const learned = calibration ? [[calibration.tokenIdsSha256, calibration.windows]] : []
-  const canonical = JSON.stringify([SCORING_RULES[mode], mode, contextLength, prefixLength, block, advance, bos, bosApplied, join, data.tokenIdsSha256, ...learned])
+  const rounded = queries === 'exact' ? [] : [{ queries }]
+  const canonical = JSON.stringify([SCORING_RULES[mode], mode, contextLength, prefixLength, block, advance, bos, bosApplied, join, data.tokenIdsSha256, ...learned, ...rounded])
   return createHash('sha256').update(canonical).digest('hex')
 }

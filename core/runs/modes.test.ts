@@ -2,8 +2,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { commandLine } from '#core/contract/command-line.ts'
 import type { RunEvent, RunResult } from '#core/contract/run.ts'
 import type { RunSpec } from '#core/contract/spec.ts'
+import { markdown } from '#core/reports/markdown.ts'
+import { specOf } from '#core/reports/reproduce.ts'
 import { compareRuns } from './compare.ts'
 import { createRuns, type Runs } from './runs.ts'
 import { checkSpec, defaultSpec } from './spec.ts'
@@ -109,5 +112,28 @@ describe('modes', () => {
     expect(defaultSpec({}).block).toBe(null)
     expect(() => defaultSpec({ block: 32 })).toThrow(/leave it out in handoff/)
     expect(() => defaultSpec({ mode: 'streaming' })).toThrow(/feeds a window of 64 at once/)
+  })
+})
+
+describe('queries', () => {
+  it('are rounded in-pass alone, and specs from before that are read', () => {
+    expect(() => defaultSpec({ queries: 'q8_0' })).toThrow(expect.objectContaining({ code: 'INVALID_INPUT', message: expect.stringContaining('in-pass only, not in handoff') as string }) as Error)
+    expect(() => checkSpec({ ...defaultSpec({}), mode: 'in-pass', queries: 'q4_0' })).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }) as Error)
+    const { queries: _, ...old } = defaultSpec({})
+    expect(checkSpec(old)).toEqual(defaultSpec({}))
+  })
+
+  it('that are rounded are part of the protocol, of the report and of its command, and make another run', async () => {
+    const { id, folder } = await start(spec({ mode: 'in-pass', methods: ['q8_0', 'none/q8_0'], queries: 'q8_0', windows: 2 }))
+    for await (const _ of runs.watch(id, never));
+    const result = await readResult(folder)
+    const exact = results.get('in-pass') ?? expect.fail('no result')
+    expect(result.protocol.queries).toBe('q8_0')
+    expect(exact.result.protocol).not.toHaveProperty('queries')
+    expect(result.controls?.identity).toMatchObject({ klMax: 0, passed: true })
+    expect(markdown.render(result)).toContain('queries rounded to q8_0')
+    expect(commandLine(specOf(result))).toContain('--mode in-pass --queries q8_0')
+    const compared = [{ id, folder, result }, { id: 'exact', ...exact }]
+    expect(() => compareRuns(compared, () => '')).toThrow(expect.objectContaining({ code: 'RUN_MISMATCH', details: { field: 'queries', values: ['q8_0', 'exact'] } }) as Error)
   })
 })

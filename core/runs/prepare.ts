@@ -63,7 +63,7 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
   signal.throwIfAborted()
 
   yield { phase: 'loading the model', done: 1, total: steps }
-  const session = await openModel(home, folder, fixed?.threads ?? spec.threads, spec.mode === 'in-pass')
+  const session = await openModel(home, folder, fixed?.threads ?? spec.threads, spec.mode === 'in-pass', spec.queries === 'q8_0')
   try {
     const model = await modelFacts(folder, session.info)
     signal.throwIfAborted()
@@ -98,6 +98,7 @@ export async function* prepare(home: string, spec: RunSpec, signal: AbortSignal,
       windows: windows.length,
       scoredTokens: windows.length * scored,
       ...(calibration ? { calibration: calibration.facts } : {}),
+      ...(spec.queries === 'exact' ? {} : { queries: spec.queries }),
       fingerprint: '',
     }
     const plan = costs({ ...protocol, fingerprint: fingerprintOf(protocol, data) }, model, data, [...methods.keys()], ends, shape, batch, session.threads, spec.keepKv, warnings, held)

@@ -32,6 +32,7 @@ export function defaultSpec(given: Partial<RunSpec>): RunSpec {
     calibration: null,
     mode: 'handoff',
     block: null,
+    queries: 'exact',
     windows: 40,
     methods: [...DEFAULT_METHODS],
     batch: 'auto',
@@ -67,6 +68,7 @@ export function checkSpec(given: unknown): RunSpec {
     throw new LabError('INVALID_INPUT', `prefix ${spec.prefixLength} leaves nothing to score in a context of ${spec.contextLength}: give a prefix of at most ${spec.contextLength - 2}`)
   }
   if (spec.mode !== 'streaming' && spec.block !== null) throw new LabError('INVALID_INPUT', `a block of ${spec.block} tokens says how streaming feeds them: leave it out in ${spec.mode}, or give --mode streaming`)
+  if (spec.mode !== 'in-pass' && spec.queries !== 'exact') throw new LabError('INVALID_INPUT', `queries are rounded in-pass only, not in ${spec.mode}: leave out --queries, or give --mode in-pass`)
   const block = spec.mode === 'streaming' ? (spec.block ?? DEFAULT_BLOCK) : null
   if (block !== null && block >= spec.contextLength) throw new LabError('INVALID_INPUT', `a block of ${block} tokens feeds a window of ${spec.contextLength} at once, and nothing is compressed: give a smaller --block`)
   if (spec.windows === 1) throw new LabError('INVALID_INPUT', 'one window gives no interval: ask for at least 2 windows')

@@ -1,7 +1,7 @@
 import { highHalves, lowHalves, restore, scaled } from './blocks'
 import { largestMagnitude } from './extremes'
 import { fromF8 } from './floats'
-import { codesAt, stepsAt, valuesAt } from './memory'
+import { codesAt, offsetsAt, stepsAt, valuesAt } from './memory'
 
 /* Blocks of FP4 E2M1 codes, `mxfp4` and `nvfp4`: core/kernels/float4.ts says what they are. Scales are found in a turn of their own, as in blocks.ts. */
 
@@ -14,6 +14,9 @@ const NV_BYTES: usize = 36
 /** Bytes of sixteen values. */
 const SUB_BYTES: usize = 64
 const E4M3_TOP: i32 = 0x7e
+/** From which magnitude on sixteen values under a scale of their layer become a quarter of themselves, and how many codes more their own scale then is. */
+const QUARTERED: f32 = 512
+const QUARTER_CODES: u8 = 16
 
 /** Encodes values to blocks of 32. False for a NaN or an infinity. */
 export function quantizeMxfp4(blocks: i32): bool {
@@ -42,25 +45,51 @@ function powerOf(e: i32): f32 {
 // @ts-ignore: decorator
 @inline
 function sixteen(at: usize, d: v128): v128 {
-  const a = i16x8.narrow_i32x4_s(four(v128.load(at), d), four(v128.load(at, 16), d))
-  const b = i16x8.narrow_i32x4_s(four(v128.load(at, 32), d), four(v128.load(at, 48), d))
-  return i8x16.narrow_i16x8_u(a, b)
+  const a = upperHalves(v128.load(at), v128.load(at, 16))
+  const b = upperHalves(v128.load(at, 32), v128.load(at, 48))
+  return withSigns(at, magnitudeCodes(a, b, d))
 }
 
-/** How many middles between E2M1 numbers, times d, a magnitude is above; 8 more for a negative value that is not 0. */
+/** The upper 16 bits of eight magnitudes, rounded up: middles between E2M1 numbers times d have no others, so that a magnitude is above one where these are. */
 // @ts-ignore: decorator
 @inline
-function four(x: v128, d: v128): v128 {
-  const magnitude = f32x4.abs(x)
-  const first = f32x4.gt(magnitude, f32x4.mul(d, f32x4.splat(0.25)))
-  let below = i32x4.add(first, f32x4.gt(magnitude, f32x4.mul(d, f32x4.splat(0.75))))
-  below = i32x4.add(below, f32x4.gt(magnitude, f32x4.mul(d, f32x4.splat(1.25))))
-  below = i32x4.add(below, f32x4.gt(magnitude, f32x4.mul(d, f32x4.splat(1.75))))
-  below = i32x4.add(below, f32x4.gt(magnitude, f32x4.mul(d, f32x4.splat(2.5))))
-  below = i32x4.add(below, f32x4.gt(magnitude, f32x4.mul(d, f32x4.splat(3.5))))
-  below = i32x4.add(below, f32x4.gt(magnitude, f32x4.mul(d, f32x4.splat(5))))
-  const sign = v128.and(i32x4.shl(i32x4.shr_u(x, 31), 3), first)
-  return v128.and(i32x4.sub(sign, below), f32x4.gt(d, f32x4.splat(0)))
+function upperHalves(x: v128, y: v128): v128 {
+  return i16x8.narrow_i32x4_s(upperHalf(x), upperHalf(y))
+}
+
+// @ts-ignore: decorator
+@inline
+function upperHalf(x: v128): v128 {
+  return i32x4.shr_u(i32x4.add(v128.and(x, i32x4.splat(0x7fffffff)), i32x4.splat(0xffff)), 16)
+}
+
+/** How many middles, times d, each of sixteen magnitudes is above. */
+// @ts-ignore: decorator
+@inline
+function magnitudeCodes(a: v128, b: v128, d: v128): v128 {
+  const low = f32x4.mul(d, f32x4(0.25, 0.75, 1.25, 1.75))
+  const high = f32x4.mul(d, f32x4(2.5, 3.5, 5, 5))
+  return v128.and(i8x16.neg(i8x16.narrow_i16x8_s(above(a, low, high), above(b, low, high))), f32x4.gt(d, f32x4.splat(0)))
+}
+
+/** The same of eight, negative. */
+// @ts-ignore: decorator
+@inline
+function above(m: v128, low: v128, high: v128): v128 {
+  const first = i16x8.add(i16x8.gt_s(m, i16x8.shuffle(low, low, 1, 1, 1, 1, 1, 1, 1, 1)), i16x8.gt_s(m, i16x8.shuffle(low, low, 3, 3, 3, 3, 3, 3, 3, 3)))
+  const second = i16x8.add(i16x8.gt_s(m, i16x8.shuffle(low, low, 5, 5, 5, 5, 5, 5, 5, 5)), i16x8.gt_s(m, i16x8.shuffle(low, low, 7, 7, 7, 7, 7, 7, 7, 7)))
+  const third = i16x8.add(i16x8.gt_s(m, i16x8.shuffle(high, high, 1, 1, 1, 1, 1, 1, 1, 1)), i16x8.gt_s(m, i16x8.shuffle(high, high, 3, 3, 3, 3, 3, 3, 3, 3)))
+  return i16x8.add(i16x8.add(first, second), i16x8.add(third, i16x8.gt_s(m, i16x8.shuffle(high, high, 5, 5, 5, 5, 5, 5, 5, 5))))
+}
+
+/** 8 more for the codes, not 0, of negative values: saturation keeps signs. */
+// @ts-ignore: decorator
+@inline
+function withSigns(at: usize, codes: v128): v128 {
+  const words = i16x8.narrow_i32x4_s(v128.load(at), v128.load(at, 16))
+  const bytes = i8x16.narrow_i16x8_s(words, i16x8.narrow_i32x4_s(v128.load(at, 32), v128.load(at, 48)))
+  const signs = i16x8.shr_u(v128.and(bytes, i8x16.splat(-128)), 4)
+  return v128.or(codes, v128.and(signs, i8x16.gt_s(codes, i8x16.splat(0))))
 }
 
 /** Decodes blocks of 32 to values. Returns whether all exponents are ones that encoding writes. */
@@ -87,31 +116,56 @@ function doubled(codes: v128): v128 {
   return i8x16.swizzle(i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12), codes)
 }
 
-/** Encodes values to blocks of 64, with the better of two scales if `fourOverSix`. False for a NaN, an infinity or a scale above 448. */
-export function quantizeNvfp4(blocks: i32, fourOverSix: bool): bool {
+/**
+ * Encodes values to blocks of 64, with the better of two scales if `fourOverSix`. A `scale` of a layer that is not 0 first divides them; then sixteen values of 512
+ * and more become a quarter of themselves, and their scale 16 codes more. False for a NaN, an infinity or a scale above 448.
+ */
+export function quantizeNvfp4(blocks: i32, fourOverSix: bool, scale: f32): bool {
   const end = stepsAt + ((<usize>blocks) << 4)
   let from = valuesAt
+  let quarter = offsetsAt
   let most: f32 = 0
   for (let at = stepsAt; at < end; at += 4, from += SUB_BYTES) {
-    const magnitude = largestMagnitude(from, from + SUB_BYTES)
+    if (scale !== 0) divide(from, f32x4.splat(scale))
+    let magnitude = largestMagnitude(from, from + SUB_BYTES)
     // By what a NaN or an infinity leaves no number.
     most = max<f32>(most, magnitude)
+    const large = scale !== 0 && magnitude >= QUARTERED
+    if (large) {
+      divide(from, f32x4.splat(4))
+      magnitude /= 4
+    }
     store<f32>(at, magnitude)
+    store<u8>(quarter++, large ? QUARTER_CODES : 0)
   }
   if (!(most / 6 <= 448)) return false
   from = valuesAt
+  quarter = offsetsAt
   let to = codesAt
   for (let at = stepsAt; at < end; at += 16, from += 4 * SUB_BYTES, to += NV_BYTES) {
     const magnitudes = v128.load(at)
     let codes = toScales(f32x4.div(magnitudes, f32x4.splat(6)))
-    if (fourOverSix) codes = better(from, codes, f32x4.div(magnitudes, f32x4.splat(4)))
-    const words = i16x8.narrow_i32x4_s(codes, codes)
-    v128.store_lane<u32>(to, i8x16.narrow_i16x8_u(words, words), 0)
     const d = fromF8(codes)
-    packSub(from, i32x4.shuffle(d, d, 0, 0, 0, 0), to + 4)
-    packSub(from + SUB_BYTES, i32x4.shuffle(d, d, 1, 1, 1, 1), to + 12)
-    packSub(from + 2 * SUB_BYTES, i32x4.shuffle(d, d, 2, 2, 2, 2), to + 20)
-    packSub(from + 3 * SUB_BYTES, i32x4.shuffle(d, d, 3, 3, 3, 3), to + 28)
+    if (fourOverSix) {
+      const second = f32x4.div(magnitudes, f32x4.splat(4))
+      const four = toScales(f32x4.min(second, f32x4.splat(448)))
+      const e = fromF8(four)
+      // A second scale above 448 is none.
+      const is = f32x4.le(second, f32x4.splat(448))
+      const first = packBetter(from, i32x4.shuffle(d, d, 0, 0, 0, 0), i32x4.shuffle(e, e, 0, 0, 0, 0), i32x4.shuffle(is, is, 0, 0, 0, 0), to + 4)
+      const next = packBetter(from + SUB_BYTES, i32x4.shuffle(d, d, 1, 1, 1, 1), i32x4.shuffle(e, e, 1, 1, 1, 1), i32x4.shuffle(is, is, 1, 1, 1, 1), to + 12)
+      const third = packBetter(from + 2 * SUB_BYTES, i32x4.shuffle(d, d, 2, 2, 2, 2), i32x4.shuffle(e, e, 2, 2, 2, 2), i32x4.shuffle(is, is, 2, 2, 2, 2), to + 20)
+      const last = packBetter(from + 3 * SUB_BYTES, i32x4.shuffle(d, d, 3, 3, 3, 3), i32x4.shuffle(e, e, 3, 3, 3, 3), i32x4.shuffle(is, is, 3, 3, 3, 3), to + 28)
+      codes = v128.bitselect(four, codes, i64x2.shuffle(i32x4.shuffle(first, next, 0, 4, 0, 4), i32x4.shuffle(third, last, 0, 4, 0, 4), 0, 2))
+    } else {
+      packSub(from, i32x4.shuffle(d, d, 0, 0, 0, 0), to + 4)
+      packSub(from + SUB_BYTES, i32x4.shuffle(d, d, 1, 1, 1, 1), to + 12)
+      packSub(from + 2 * SUB_BYTES, i32x4.shuffle(d, d, 2, 2, 2, 2), to + 20)
+      packSub(from + 3 * SUB_BYTES, i32x4.shuffle(d, d, 3, 3, 3, 3), to + 28)
+    }
+    const words = i16x8.narrow_i32x4_s(codes, codes)
+    v128.store_lane<u32>(to, i8x16.add(i8x16.narrow_i16x8_u(words, words), v128.load_zero<u32>(quarter)), 0)
+    quarter += 4
   }
   return true
 }
@@ -126,49 +180,59 @@ function toScales(scale: v128): v128 {
   return v128.bitselect(i32x4.min_s(cut, i32x4.splat(7)), top, f32x4.lt(scale, f32x4.splat(0.015625)))
 }
 
-/** Of each two scale codes the one with less squared error over its sixteen values: the first, or that of a second scale up to 448. */
-function better(from: usize, six: v128, scale: v128): v128 {
-  const four = toScales(f32x4.min(scale, f32x4.splat(448)))
-  const d6 = fromF8(six)
-  const d4 = fromF8(four)
-  const error6 = totals(squares(from, i32x4.shuffle(d6, d6, 0, 0, 0, 0)), squares(from + SUB_BYTES, i32x4.shuffle(d6, d6, 1, 1, 1, 1)), squares(from + 2 * SUB_BYTES, i32x4.shuffle(d6, d6, 2, 2, 2, 2)), squares(from + 3 * SUB_BYTES, i32x4.shuffle(d6, d6, 3, 3, 3, 3)))
-  const error4 = totals(squares(from, i32x4.shuffle(d4, d4, 0, 0, 0, 0)), squares(from + SUB_BYTES, i32x4.shuffle(d4, d4, 1, 1, 1, 1)), squares(from + 2 * SUB_BYTES, i32x4.shuffle(d4, d4, 2, 2, 2, 2)), squares(from + 3 * SUB_BYTES, i32x4.shuffle(d4, d4, 3, 3, 3, 3)))
-  return v128.bitselect(four, six, v128.and(f32x4.lt(error4, error6), f32x4.le(scale, f32x4.splat(448))))
-}
-
-/** (0 + 1) + (2 + 3) of the lanes of each of four vectors. */
+/** Divides sixteen values in place. */
 // @ts-ignore: decorator
 @inline
-function totals(a: v128, b: v128, c: v128, d: v128): v128 {
-  const ab = f32x4.add(i32x4.shuffle(a, b, 0, 2, 4, 6), i32x4.shuffle(a, b, 1, 3, 5, 7))
-  const cd = f32x4.add(i32x4.shuffle(c, d, 0, 2, 4, 6), i32x4.shuffle(c, d, 1, 3, 5, 7))
-  return f32x4.add(i32x4.shuffle(ab, cd, 0, 2, 4, 6), i32x4.shuffle(ab, cd, 1, 3, 5, 7))
+function divide(at: usize, by: v128): void {
+  for (let k: usize = 0; k < SUB_BYTES; k += 16) v128.store(at + k, f32x4.div(v128.load(at + k), by))
 }
 
-/** Squared errors of sixteen values under a scale, value i in lane i % 4. */
-function squares(at: usize, d: v128): v128 {
-  const a = square(v128.load(at), d)
-  const b = square(v128.load(at, 16), d)
-  const c = square(v128.load(at, 32), d)
-  return f32x4.add(f32x4.add(f32x4.add(a, b), c), square(v128.load(at, 48), d))
+/** Packs sixteen codes under the scale of less squared error, the first where there is no second one or it loses as much. Returns a mask: all bits for the second. */
+function packBetter(from: usize, six: v128, four: v128, isFour: v128, to: usize): v128 {
+  const a = upperHalves(v128.load(from), v128.load(from, 16))
+  const b = upperHalves(v128.load(from, 32), v128.load(from, 48))
+  const codes6 = magnitudeCodes(a, b, six)
+  const codes4 = magnitudeCodes(a, b, four)
+  const error6 = squares(from, codes6, six)
+  const error4 = squares(from, codes4, four)
+  // (0 + 1) + (2 + 3) of the lanes of both.
+  const pairs = f32x4.add(i32x4.shuffle(error6, error4, 0, 2, 4, 6), i32x4.shuffle(error6, error4, 1, 3, 5, 7))
+  const totals = f32x4.add(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2))
+  const better = v128.and(isFour, f32x4.lt(i32x4.shuffle(totals, totals, 2, 2, 2, 2), i32x4.shuffle(totals, totals, 0, 0, 0, 0)))
+  pack(withSigns(from, v128.bitselect(codes4, codes6, better)), to)
+  return better
+}
+
+/** Squared errors of sixteen values whose magnitudes have these codes under a scale, value i in lane i % 4. */
+// @ts-ignore: decorator
+@inline
+function squares(at: usize, codes: v128, d: v128): v128 {
+  const levels = i8x16.swizzle(i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0), codes)
+  const low = i16x8.extend_low_i8x16_s(levels)
+  const high = i16x8.extend_high_i8x16_s(levels)
+  // Levels are twice the numbers, so that they are whole.
+  const half = f32x4.mul(d, f32x4.splat(0.5))
+  const first = f32x4.add(square(v128.load(at), i32x4.extend_low_i16x8_s(low), half), square(v128.load(at, 16), i32x4.extend_high_i16x8_s(low), half))
+  return f32x4.add(f32x4.add(first, square(v128.load(at, 32), i32x4.extend_low_i16x8_s(high), half)), square(v128.load(at, 48), i32x4.extend_high_i16x8_s(high), half))
 }
 
 // @ts-ignore: decorator
 @inline
-function square(x: v128, d: v128): v128 {
-  const magnitude = f32x4.abs(x)
-  const codes = four(magnitude, d)
-  // Code by code the first byte of its lane; the others find nothing.
-  const levels = i8x16.swizzle(i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0), v128.or(codes, i32x4.splat(0x10101000)))
-  const error = f32x4.sub(magnitude, f32x4.mul(f32x4.convert_i32x4_s(levels), f32x4.mul(d, f32x4.splat(0.5))))
+function square(x: v128, level: v128, half: v128): v128 {
+  const error = f32x4.sub(f32x4.abs(x), f32x4.mul(f32x4.convert_i32x4_s(level), half))
   return f32x4.mul(error, error)
+}
+
+// @ts-ignore: decorator
+@inline
+function packSub(from: usize, d: v128, to: usize): void {
+  pack(sixteen(from, d), to)
 }
 
 /** Packs sixteen codes: byte j with the j-th in its low half and the (j + 8)-th in its high half. */
 // @ts-ignore: decorator
 @inline
-function packSub(from: usize, d: v128, to: usize): void {
-  const codes = sixteen(from, d)
+function pack(codes: v128, to: usize): void {
   v128.store_lane<u64>(to, v128.or(codes, i64x2.shl(i8x16.shuffle(codes, codes, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15), 4)), 0)
 }
 

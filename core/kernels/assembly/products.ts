@@ -51,8 +51,8 @@ function dot(from: usize, k: usize, rightBytes: usize, end: usize): v128 {
   return sum
 }
 
-/** Adds matrixᵀ left to right, of a rank that is a multiple of 2. */
-export function addTimesLeft(rows: i32, columns: i32, rank: i32): void {
+/** Adds matrixᵀ left to what is at `sums`, of a rank that is a multiple of 2. */
+export function addTimesLeft(rows: i32, columns: i32, rank: i32, sums: usize): void {
   const rightBytes: usize = (<usize>rank) << 3
   const rowBytes: usize = (<usize>columns) << 3
   let row: usize = 0
@@ -66,7 +66,7 @@ export function addTimesLeft(rows: i32, columns: i32, rank: i32): void {
       const d = v128.load(left + k + 3 * rightBytes)
       let at = valuesAt + row * rowBytes
       const end = at + rowBytes
-      for (let right = codesAt + k; at < end; right += rightBytes, at += 8) {
+      for (let right = sums + k; at < end; right += rightBytes, at += 8) {
         let sum = f64x2.add(v128.load(right), f64x2.mul(v128.load_splat<f64>(at), a))
         sum = f64x2.add(sum, f64x2.mul(v128.load_splat<f64>(at + rowBytes), b))
         sum = f64x2.add(sum, f64x2.mul(v128.load_splat<f64>(at + 2 * rowBytes), c))
@@ -79,7 +79,7 @@ export function addTimesLeft(rows: i32, columns: i32, rank: i32): void {
       const a = v128.load(leftAt + row * rightBytes + k)
       let at = valuesAt + row * rowBytes
       const end = at + rowBytes
-      for (let right = codesAt + k; at < end; right += rightBytes, at += 8) v128.store(right, f64x2.add(v128.load(right), f64x2.mul(v128.load_splat<f64>(at), a)))
+      for (let right = sums + k; at < end; right += rightBytes, at += 8) v128.store(right, f64x2.add(v128.load(right), f64x2.mul(v128.load_splat<f64>(at), a)))
     }
   }
 }
