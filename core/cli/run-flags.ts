@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { LabError } from '#core/contract/errors.ts'
-import { BOS_POLICIES, GATE_METRICS, JOIN_RULES, MODES, QUERIES } from '#core/contract/choices.ts'
+import { BOS_POLICIES, DEFAULT_CALIBRATION_WINDOWS, GATE_METRICS, JOIN_RULES, MODES, QUERIES } from '#core/contract/choices.ts'
 import type { CalibrationSpec, GateSpec, RunSpec } from '#core/contract/spec.ts'
 
 /** Flags as typed; what was not given is not there. */
@@ -49,7 +49,7 @@ export function addScoringFlags(command: Command): Command {
     .option('--calibration <name>', 'the text that methods with :cal learn from, as --data; not one that shares paragraphs with it')
     .option('--calibration-column <name>', 'as --column, of that text')
     .option('--calibration-join <rule>', 'as --join, of that text (default: file)')
-    .option('--calibration-windows <n>', 'how many windows of that text are learned from (default: 16)')
+    .option('--calibration-windows <n>', `how many windows of that text are learned from (default: ${DEFAULT_CALIBRATION_WINDOWS})`)
     .option('--context <tokens>', 'window length (default: 512; 64 for the model demo, which reads little far back)')
     .option('--prefix <tokens>', 'tokens of a window whose cache is compressed (default: half the window)')
     .option('--advance <tokens>', 'from the start of one window to the next (default: the window length)')
@@ -97,7 +97,7 @@ function calibrationOf({ calibration: data, calibrationColumn: column, calibrati
       data,
       column: column ?? null,
       join: join === undefined ? 'file' : oneOf('--calibration-join', join, JOIN_RULES),
-      windows: windows === undefined ? 16 : whole('--calibration-windows', windows),
+      windows: windows === undefined ? DEFAULT_CALIBRATION_WINDOWS : whole('--calibration-windows', windows),
     }
   }
   if ((column ?? join ?? windows) === undefined) return null

@@ -26,3 +26,6 @@ export function usualColumn(columns: readonly string[]): string | null {
 
 /** Tokens that streaming feeds at once where nothing is said. */
 export const DEFAULT_BLOCK = 64
+
+/** Windows of a calibration text where nothing is said. */
+export const DEFAULT_CALIBRATION_WINDOWS = 16

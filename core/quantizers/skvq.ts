@@ -53,7 +53,8 @@ export function skvqQuantizer(bits: 2 | 3 | 4): Quantizer<SkvqParams> {
     },
     learner: { asked: ({ cal }) => cal, learn: learnClusters },
     encode(values, shape, params, out, tables) {
-      refuseNonFinite(values)
+      // Learning looks for itself.
+      if (tables) refuseNonFinite(values)
       const streams = streamsOf(out, shape, params, bits)
       streams.clusters.set(clustersOf(values, shape, params, tables))
       quantizeClustered(values, clusteredShape(shape, params), bits, Math.fround(params.clip / 100), streams)

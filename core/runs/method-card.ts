@@ -1,5 +1,5 @@
 import type { CardExample, CardMode, CardPiece, MethodCard, RatePoint } from '#core/contract/card.ts'
-import { MODES } from '#core/contract/choices.ts'
+import { DEFAULT_BLOCK, MODES } from '#core/contract/choices.ts'
 import { LabError } from '#core/contract/errors.ts'
 import type { Method } from '#core/contract/method.ts'
 import { NO_CODEC } from '#core/contract/method-reader.ts'
@@ -18,8 +18,6 @@ import { checkMode } from './mode-methods.ts'
 
 /** Rate-distortion function of a normal source: each bit is worth so many dB. */
 const DB_A_BIT = 20 * Math.log10(2)
-/** Tokens that streaming feeds at once in the check of modes. */
-const BLOCK = 64
 
 /**
  * The card of a method string, or of a quantizer, transform or codec by its name: what its pieces say of themselves, and what it comes to on a small cache of normal values, measured here and
@@ -126,7 +124,7 @@ function pointOf(side: RatePoint['side'], parts: readonly KvPart[], method: Meth
 function modeOf(method: Method, mode: CardMode['mode'], { shape, key, value }: KvCache): CardMode {
   const layer = { shape: { ...shape, layers: 1 }, key: key.slice(0, 1), value: value.slice(0, 1) }
   try {
-    checkMode(method, { mode, block: mode === 'streaming' ? BLOCK : null, prefixLength: shape.tokens / 2 }, layer)
+    checkMode(method, { mode, block: mode === 'streaming' ? DEFAULT_BLOCK : null, prefixLength: shape.tokens / 2 }, layer)
     return { mode, reason: null }
   } catch (error) {
     if (!(error instanceof LabError) || error.code !== 'INVALID_METHOD') throw error

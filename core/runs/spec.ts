@@ -1,5 +1,6 @@
 import { DEFAULT_BLOCK } from '#core/contract/choices.ts'
 import { LabError } from '#core/contract/errors.ts'
+import type { Method } from '#core/contract/method.ts'
 import { runSpec, type GateSpec, type RunSpec } from '#core/contract/spec.ts'
 import { learnsFromText, readMethod, writeMethod } from '#core/kv/methods.ts'
 
@@ -72,12 +73,12 @@ export function checkSpec(given: unknown): RunSpec {
   const block = spec.mode === 'streaming' ? (spec.block ?? DEFAULT_BLOCK) : null
   if (block !== null && block >= spec.contextLength) throw new LabError('INVALID_INPUT', `a block of ${block} tokens feeds a window of ${spec.contextLength} at once, and nothing is compressed: give a smaller --block`)
   if (spec.windows === 1) throw new LabError('INVALID_INPUT', 'one window gives no interval: ask for at least 2 windows')
-  const methods = [...new Set(spec.methods.map((text) => writeMethod(readMethod(text))))]
+  const methods = spec.methods.map(readMethod)
   refuseUncalibrated(spec, methods)
-  return { ...spec, block, methods }
+  return { ...spec, block, methods: [...new Set(methods.map(writeMethod))] }
 }
 
-function refuseUncalibrated({ calibration }: RunSpec, methods: readonly string[]): void {
-  const learning = methods.find((text) => learnsFromText(readMethod(text)))
-  if (learning !== undefined && calibration === null) throw new LabError('INVALID_INPUT', `${learning} learns from a calibration text and none is named: give --calibration TEXT, another one than --data, or leave out :cal`)
+function refuseUncalibrated({ calibration }: RunSpec, methods: readonly Method[]): void {
+  const learning = methods.find(learnsFromText)
+  if (learning !== undefined && calibration === null) throw new LabError('INVALID_INPUT', `${writeMethod(learning)} learns from a calibration text and none is named: give --calibration TEXT, another one than --data, or leave out :cal`)
 }
