@@ -133,4 +133,22 @@ describe('tokenTable', () => {
     )
     expect(refused).toBeGreaterThan(50)
   })
+
+  it('leaves no failure of a read behind, which would end the engine', async () => {
+    const folder = await run('stray', ['a', 'b'], 3)
+    const path = join(folder.path, 'scores.parquet')
+    const whole = readFileSync(path)
+    const stray: unknown[] = []
+    const note = (error: unknown): void => void stray.push(error)
+    process.on('unhandledRejection', note)
+    for (let at = Math.floor((2 * whole.length) / 3); at < whole.length; at++) {
+      const changed = Buffer.from(whole)
+      changed[at] = 1
+      writeFileSync(path, changed)
+      await tokenTable(home, folder, 'b', 100, never).catch((error: unknown) => expect(error).toBeInstanceOf(LabError))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    process.off('unhandledRejection', note)
+    expect(stray).toEqual([])
+  })
 })

@@ -68,8 +68,13 @@ export async function* parquetScores(path: string, method: string, most: number)
 function bufferOf(source: FileSource): AsyncBuffer {
   return {
     byteLength: source.size,
-    // A copy of its own length: what is read at once is one piece of memory.
-    slice: async (begin, end = source.size) => (await source.read(begin, end)).buffer as ArrayBuffer,
+    slice: (begin, end = source.size) => {
+      // A copy of its own length: what is read at once is one piece of memory.
+      const read = source.read(begin, end).then(({ buffer }) => buffer as ArrayBuffer)
+      // The library reads ahead, and where it stops for another fault it never looks at what these reads came to; whoever does look is told all the same.
+      read.catch(() => undefined)
+      return read
+    },
   }
 }
 
